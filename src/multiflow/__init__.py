@@ -1,0 +1,1 @@
+"""Multi-Flow Bench: multi-view anomaly detection with normalizing flows, reproduced table by table."""
