@@ -1,0 +1,109 @@
+"""A trained flow as one safetensors file that knows its architecture."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from multiflow.errors import InputError
+from multiflow.flow.model import MultiFlow
+from multiflow.store import atomic_path
+from multiflow.views import CameraGraph
+
+__all__ = ["load_flow", "save_flow"]
+
+_FORMAT = "multiflow.flow.1"
+
+
+def save_flow(
+    path: str | Path,
+    flow: MultiFlow,
+    metadata: Mapping[str, str] | None = None,
+    extra: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write the flow's parameters, permutations and architecture; the file appears whole or not at all.
+
+    The same flow, metadata and extra tensors give the same bytes.
+
+    Args:
+        metadata: what a reader should know about the run.
+        extra: further tensors, such as an optimizer's state.
+    """
+    tensors = {f"flow.{name}": tensor.detach().contiguous() for name, tensor in flow.state_dict().items()}
+    tensors |= {f"extra.{name}": tensor.detach().contiguous() for name, tensor in (extra or {}).items()}
+    # One key: the order of several isn't the same in every process.
+    header = {"format": _FORMAT, "architecture": flow.architecture(), "metadata": dict(metadata or {})}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
+
+
+def load_flow(
+    path: str | Path, *, expected: Mapping[str, Any] | None = None
+) -> tuple[MultiFlow, dict[str, Tensor], dict[str, str]]:
+    """Return the flow, the extra tensors and the metadata that `save_flow` wrote, on the CPU.
+
+    Args:
+        expected: values that the architecture must have, for example ``flow.architecture()`` or
+            ``{"channels": 304, "views": 5}``.
+
+    Raises:
+        InputError: no such file, a truncated or foreign file, or another architecture than expected.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("multiflow")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a flow, found no file: train it first") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: expected a whole safetensors file, found one that can't be read ({error}): "
+            "delete it and train the flow again"
+        ) from None
+    header = json.loads(text) if text else {}
+    if header.get("format") != _FORMAT:
+        raise InputError(f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file")
+    architecture: dict[str, Any] = header["architecture"]
+    problems = [
+        f"{path}: {name}: expected {value}, found {architecture.get(name)}: train the flow with this configuration"
+        for name, value in (expected or {}).items()
+        if not _same(architecture.get(name), value)
+    ]
+    if problems:
+        raise InputError(problems)
+    flow = _build(architecture)
+    state = {name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")}
+    own = flow.state_dict()
+    problems = [f"{path}: {name}: expected a tensor, found none" for name in own.keys() - state.keys()]
+    problems += [f"{path}: {name}: expected no such tensor, found one" for name in state.keys() - own.keys()]
+    problems += [
+        f"{path}: {name}: expected {list(own[name].shape)}, found {list(state[name].shape)}"
+        for name in own.keys() & state.keys()
+        if own[name].shape != state[name].shape
+    ]
+    if problems:
+        raise InputError(sorted(problems))
+    flow.load_state_dict(state, assign=True)
+    extra = {name.removeprefix("extra."): tensor for name, tensor in tensors.items() if name.startswith("extra.")}
+    return flow, extra, header["metadata"]
+
+
+def _same(found: Any, expected: Any) -> bool:
+    if isinstance(expected, float):
+        return isinstance(found, int | float) and math.isclose(found, expected, rel_tol=1e-12)
+    return bool(found == expected)
+
+
+def _build(architecture: Mapping[str, Any]) -> MultiFlow:
+    options = {name: value for name, value in architecture.items() if name not in ("channels", "views", "neighbors")}
+    graph = CameraGraph(tuple(tuple(senders) for senders in architecture["neighbors"]))
+    # Every value is replaced afterwards; a generator of its own leaves the global one alone.
+    return MultiFlow(architecture["channels"], graph, **options, generator=torch.Generator())

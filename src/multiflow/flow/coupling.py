@@ -1,0 +1,91 @@
+"""The affine coupling block."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from multiflow.flow.st_network import Fusion, StNetwork
+from multiflow.views import CameraGraph
+
+__all__ = ["OUTPUT_LIMIT", "CouplingBlock"]
+
+OUTPUT_LIMIT = 1e6
+"""Outputs of a block are clamped to plus and minus this value, as in the released code."""
+
+
+class CouplingBlock(nn.Module):
+    """Transform each half of the channels of all views by the other half (paper equations 2 and 5).
+
+    The scale is clamped softly: log s = clamp_slope * clamp * atan(s' / clamp).
+
+    Args:
+        channels: channels of a view; the first half has channels // 2.
+        first: which half is transformed first, ``first`` (released code) or ``second`` (paper equation 2).
+    """
+
+    def __init__(
+        self,
+        graph: CameraGraph,
+        channels: int,
+        *,
+        hidden: int,
+        kernel: int,
+        clamp: float,
+        clamp_slope: float,
+        fusion: Fusion,
+        conditional: bool,
+        first: str,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.clamp_slope = clamp_slope
+        self.sizes = (channels // 2, channels - channels // 2)
+        self.order = (0, 1) if first == "first" else (1, 0)
+        # networks[h] returns scale and shift of half h, and reads the other half.
+        self.networks = nn.ModuleList(
+            StNetwork(
+                graph,
+                self.sizes[1 - half] + conditional,
+                2 * self.sizes[half],
+                hidden=hidden,
+                kernel=kernel,
+                fusion=fusion,
+                generator=generator,
+            )
+            for half in (0, 1)
+        )
+
+    def forward(self, maps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the transformed maps and the log-determinant: ``[V, B, C, H, W]``, ``[V, B, H, W]``."""
+        halves = list(maps.split(self.sizes, dim=2))
+        log_determinants = []
+        for half in self.order:
+            network = self.networks[half]
+            output = network(halves[1 - half], condition)
+            # The elementwise part is cheap to compute and costly to keep: the backward pass repeats it.
+            halves[half], log_determinant = checkpoint(
+                self._transform, output, network.gamma, halves[half], use_reentrant=False, preserve_rng_state=False
+            )
+            log_determinants.append(log_determinant)
+        maps = torch.cat(halves, dim=2).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
+        return maps, log_determinants[0] + log_determinants[1]
+
+    def inverse(self, maps: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the maps whose transformation was given, as long as that wasn't clamped."""
+        halves = list(maps.split(self.sizes, dim=2))
+        for half in reversed(self.order):
+            network = self.networks[half]
+            log_scale, shift = self._scale_and_shift(network(halves[1 - half], condition), network.gamma)
+            halves[half] = (halves[half] - shift) * (-log_scale).exp()
+        return torch.cat(halves, dim=2)
+
+    def _transform(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        log_scale, shift = self._scale_and_shift(output, gamma)
+        return torch.addcmul(shift, half, log_scale.exp()), log_scale.sum(dim=2)
+
+    def _scale_and_shift(self, output: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
+        scale, shift = (output * gamma.view(-1, 1, 1, 1, 1)).chunk(2, dim=2)
+        return torch.atan(scale / self.clamp) * (self.clamp_slope * self.clamp), shift

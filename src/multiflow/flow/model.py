@@ -1,0 +1,206 @@
+"""The normalizing flow over the feature maps of all views of a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multiflow.errors import InputError
+from multiflow.flow.coupling import CouplingBlock
+from multiflow.flow.st_network import Fusion
+from multiflow.views import CameraGraph
+
+__all__ = ["KERNELS", "MultiFlow", "channel_permutations"]
+
+KERNELS = (3, 3, 3, 3, 3, 5)
+"""Kernel sizes of the six coupling blocks (paper section 4.3)."""
+
+
+def channel_permutations(seed: int, views: int, channels: int) -> Tensor:
+    """Return the channel order of each view in the block ``seed``, ``[V, C]``, as the released code draws it."""
+    generator = np.random.RandomState(seed)
+    return torch.from_numpy(np.stack([generator.permutation(channels) for _ in range(views)])).long()
+
+
+class MultiFlow(nn.Module):
+    """A normalizing flow whose coupling blocks exchange messages between views (paper section 3).
+
+    Args:
+        channels: channels of a feature map, at least two.
+        graph: which view receives messages from which.
+        blocks: number of coupling blocks.
+        hidden: channels inside of the st-networks.
+        kernels: kernel size of each block, odd.
+        clamp: limit of the soft clamping of the scales (paper equation 5, alpha).
+        clamp_slope: factor of the soft clamping; 2/pi in the paper, 0.636 in the released code.
+        fusion: how views exchange messages.
+        conditional: whether the st-networks read a condition, a map that all views share.
+        transform_first: the half of the channels that a block transforms first: ``first`` in the released
+            code, ``second`` in the paper (equation 2). Permutations before each block make them equivalent.
+        generator: source of the initial parameters; the global one by default. At first all scales are one
+            and all shifts zero, so an untrained flow permutes channels.
+
+    Raises:
+        InputError: values that describe no flow.
+    """
+
+    permutations: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        graph: CameraGraph,
+        *,
+        blocks: int = 6,
+        hidden: int = 64,
+        kernels: Sequence[int] = KERNELS,
+        clamp: float = 1.9,
+        clamp_slope: float = 2 / math.pi,
+        fusion: Fusion = "conv2d",
+        conditional: bool = True,
+        transform_first: Literal["first", "second"] = "first",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        _validate(channels, blocks, hidden, kernels, clamp, clamp_slope, fusion, transform_first)
+        self.channels = channels
+        self.graph = graph
+        self.hidden = hidden
+        self.kernels = tuple(kernels)
+        self.clamp = clamp
+        self.clamp_slope = clamp_slope
+        self.fusion = fusion
+        self.conditional = conditional
+        self.transform_first = transform_first
+        self.register_buffer(
+            "permutations", torch.stack([channel_permutations(k, graph.views, channels) for k in range(blocks)])
+        )
+        self.couplings = nn.ModuleList(
+            CouplingBlock(
+                graph,
+                channels,
+                hidden=hidden,
+                kernel=kernel,
+                clamp=clamp,
+                clamp_slope=clamp_slope,
+                fusion=fusion,
+                conditional=conditional,
+                first=transform_first,
+                generator=generator,
+            )
+            for kernel in kernels
+        )
+
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the latents and the log-determinant of the Jacobian per pixel.
+
+        Args:
+            features: ``[B, V, C, H, W]``.
+            condition: ``[B, 1, H, W]`` when the flow is conditional, else none.
+
+        Returns:
+            Latents ``[B, V, C, H, W]`` and log-determinants ``[B, V, H, W]``.
+
+        Raises:
+            InputError: features or a condition that this flow can't take.
+        """
+        self._check(features, condition)
+        maps = features.transpose(0, 1)
+        log_determinant: Tensor | None = None
+        for permutation, coupling in zip(self.permutations, self.couplings, strict=True):
+            maps, block_log_determinant = coupling(_permute(maps, permutation), condition)
+            log_determinant = (
+                block_log_determinant if log_determinant is None else log_determinant + block_log_determinant
+            )
+        assert log_determinant is not None
+        return maps.transpose(0, 1), log_determinant.transpose(0, 1)
+
+    def inverse(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the features of the given latents, ``[B, V, C, H, W]``; the condition as in `forward`."""
+        self._check(latents, condition)
+        maps = latents.transpose(0, 1)
+        for permutation, coupling in zip(self.permutations.flip(0), reversed(self.couplings), strict=True):
+            maps = _permute(coupling.inverse(maps, condition), permutation.argsort(dim=1))
+        return maps.transpose(0, 1)
+
+    def architecture(self) -> dict[str, Any]:
+        """Return the arguments that build this flow, as values that JSON can hold."""
+        return {
+            "channels": self.channels,
+            "views": self.graph.views,
+            "neighbors": [list(senders) for senders in self.graph.neighbors],
+            "blocks": len(self.couplings),
+            "hidden": self.hidden,
+            "kernels": list(self.kernels),
+            "clamp": self.clamp,
+            "clamp_slope": self.clamp_slope,
+            "fusion": self.fusion,
+            "conditional": self.conditional,
+            "transform_first": self.transform_first,
+        }
+
+    def extra_repr(self) -> str:
+        """Describe the flow in a few words."""
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        condition = "conditional" if self.conditional else "unconditional"
+        return (
+            f"{self.channels} channels, {self.graph}, fusion={self.fusion}, {condition}, clamp={self.clamp}, "
+            f"clamp_slope={self.clamp_slope:.6g}, transform_first={self.transform_first}, {parameters:,} parameters"
+        )
+
+    def _check(self, maps: Tensor, condition: Tensor | None) -> None:
+        views = self.graph.views
+        if maps.ndim != 5 or maps.shape[1] != views or maps.shape[2] != self.channels:
+            raise InputError(
+                f"flow: expected features [batch, {views} views, {self.channels} channels, height, width], found "
+                f"{list(maps.shape)}: use the features with which the flow was trained, or train it on these"
+            )
+        if self.conditional != (condition is not None):
+            expected, found = ("a condition", "none") if self.conditional else ("no condition", "one")
+            raise InputError(f"flow: expected {expected}, found {found}: use the noise with which it was trained")
+        if condition is not None and condition.shape != (len(maps), 1, *maps.shape[3:]):
+            raise InputError(
+                f"flow: expected a condition {[len(maps), 1, *maps.shape[3:]]}, found {list(condition.shape)}"
+            )
+
+
+def _permute(maps: Tensor, permutation: Tensor) -> Tensor:
+    """Reorder the channels of each view: ``[V, B, C, H, W]`` by ``[V, C]``."""
+    views, batch, channels = maps.shape[:3]
+    first = torch.arange(0, views * batch * channels, channels, device=maps.device).view(views, batch, 1)
+    rows = (first + permutation[:, None]).flatten()
+    return maps.flatten(0, 2).index_select(0, rows).view(maps.shape)
+
+
+def _validate(
+    channels: int,
+    blocks: int,
+    hidden: int,
+    kernels: Sequence[int],
+    clamp: float,
+    clamp_slope: float,
+    fusion: str,
+    transform_first: str,
+) -> None:
+    problems = []
+    if channels < 2:
+        problems.append(f"flow: channels: expected at least 2 (a coupling block has two halves), found {channels}")
+    if blocks < 1 or len(kernels) != blocks:
+        problems.append(f"flow: kernels: expected one per block, {blocks} blocks, found {list(kernels)}")
+    if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
+        problems.append(f"flow: kernels: expected odd sizes, found {list(kernels)}")
+    if hidden < 1:
+        problems.append(f"flow: hidden: expected at least 1 channel, found {hidden}")
+    if clamp <= 0 or clamp_slope <= 0:
+        problems.append(f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}")
+    if fusion not in get_args(Fusion):
+        problems.append(f"flow: fusion: expected one of {', '.join(get_args(Fusion))}, found {fusion!r}")
+    if transform_first not in ("first", "second"):
+        problems.append(f"flow: transform_first: expected first or second, found {transform_first!r}")
+    if problems:
+        raise InputError(problems)

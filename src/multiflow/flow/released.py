@@ -1,0 +1,210 @@
+"""Checkpoints of the released code, read into this implementation and written from it.
+
+The released code is m-kruse98/Multi-Flow; its checkpoint is the ``state_dict`` of its network. The channel
+permutations aren't in it: they follow from the block number and the legacy NumPy generator.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from multiflow.errors import InputError
+from multiflow.flow.coupling import CouplingBlock
+from multiflow.flow.model import MultiFlow, channel_permutations
+from multiflow.flow.st_network import Fusion, StNetwork
+from multiflow.views import Connections, camera_graph
+
+__all__ = ["RELEASED_CLAMP_SLOPE", "export_released", "import_released"]
+
+RELEASED_CLAMP_SLOPE = 0.636
+"""The released code's value of 2/pi."""
+
+_NAME = re.compile(r"module_list\.(\d+)\.s[12]\.(.+)")
+_LISTED = 5
+
+
+def import_released(
+    checkpoint: str | Path | Mapping[str, Tensor],
+    *,
+    fusion: Fusion | None = None,
+    clamp: float = 1.9,
+    clamp_slope: float = RELEASED_CLAMP_SLOPE,
+) -> MultiFlow:
+    """Return the flow of a checkpoint of the released code.
+
+    Args:
+        checkpoint: the file, or its state dict.
+        fusion: needed for a checkpoint with attention, where self-attention and cross-view attention have the
+            same parameters; else found from the checkpoint.
+        clamp: limit of the soft clamping; not in the checkpoint.
+        clamp_slope: factor of the soft clamping; not in the checkpoint.
+
+    Raises:
+        InputError: the file can't be read, or its parameters aren't those of an architecture that this
+            package has.
+    """
+    if isinstance(checkpoint, Mapping):
+        source, state = "released checkpoint", checkpoint
+    else:
+        source, state = str(checkpoint), _read(Path(checkpoint))
+    matches = {name: match for name in state if (match := _NAME.fullmatch(name))}
+    nodes = sorted({int(match[1]) for match in matches.values()})
+    rest = {match[2] for match in matches.values() if int(match[1]) == nodes[0]}
+    views = sum(name.startswith("gamma") for name in rest)
+    if not nodes or not views or "conv_scale0_0.weight" not in rest or "conv_scale0_1.weight" not in rest:
+        found = ", ".join(list(state)[:_LISTED]) or "nothing"
+        raise InputError(
+            f"{source}: expected parameters named like module_list.7.s1.conv_scale0_0.weight, found {found}: "
+            "give the state dict that the released code's save_weights writes"
+        )
+    found_fusion = _fusion(source, rest, fusion)
+    first = f"module_list.{nodes[0]}.s1"
+    hidden, in_channels, _, _ = state[f"{first}.conv_scale0_0.weight"].shape
+    channels = state[f"{first}.conv_scale0_1.weight"].shape[0]
+    flow = MultiFlow(
+        channels,
+        camera_graph(views, _connections(rest)),
+        blocks=len(nodes),
+        hidden=hidden,
+        kernels=[
+            state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1] for node in nodes
+        ],
+        clamp=clamp,
+        clamp_slope=clamp_slope,
+        fusion=found_fusion,
+        conditional=in_channels > channels // 2,
+        # Every value is replaced below; a generator of its own leaves the global one alone.
+        generator=torch.Generator(),
+    )
+    parameters = dict(_released_parameters(flow))
+    _compare(source, {name: tensor.shape for name, tensor in state.items()}, parameters)
+    flow.to(state[f"{first}.conv_scale0_0.weight"].dtype)
+    with torch.no_grad():
+        for name, parameter in _released_parameters(flow):
+            parameter.copy_(state[name])
+    return flow
+
+
+def export_released(flow: MultiFlow) -> dict[str, Tensor]:
+    """Return the state dict that the released code loads, its parameters copied.
+
+    Raises:
+        InputError: the released code has no such flow.
+    """
+    problems = []
+    if flow.transform_first != "first":
+        problems.append(
+            f"flow: transform_first: expected first, found {flow.transform_first}: "
+            "the released code can't transform the second half first"
+        )
+    if flow.graph.views > 10:
+        problems.append(f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous")
+    for block, permutation in enumerate(flow.permutations.cpu()):
+        if not torch.equal(permutation, channel_permutations(block, flow.graph.views, flow.channels)):
+            problems.append(f"flow: block {block}: its permutation isn't that of the released code")
+    if problems:
+        raise InputError(problems)
+    return {name: parameter.detach().clone() for name, parameter in _released_parameters(flow)}
+
+
+def _released_parameters(flow: MultiFlow) -> Iterator[tuple[str, Tensor]]:
+    """Yield the released name of each parameter and the part of ours that holds it."""
+    first_node = flow.graph.views + flow.conditional + 1
+    for block, coupling in enumerate(flow.couplings):
+        # s2 reads the second half and transforms the first; s1 the other way round.
+        for name, half in (("s1", 1), ("s2", 0)):
+            network = cast(StNetwork, cast(CouplingBlock, coupling).networks[half])
+            for rest, parameter in _network_parameters(network):
+                yield f"module_list.{first_node + 2 * block}.{name}.{rest}", parameter
+
+
+def _network_parameters(network: StNetwork) -> Iterator[tuple[str, Tensor]]:
+    hidden = network.in_bias.shape[1]
+    attention = network.attention
+    row = edge = 0
+    for view, senders in enumerate(network.graph.neighbors):
+        yield f"gamma{view}", network.gamma.detach()[view : view + 1]
+        yield f"conv_scale{view}_0.weight", network.in_weights[view].detach()
+        yield f"conv_scale{view}_0.bias", network.in_bias.detach()[view]
+        names = [f"conv_scale{view}_1", *(_message(sender, view) for sender in senders)]
+        for position, name in enumerate(names):
+            if position and attention is not None:
+                yield f"{name}.att.in_proj_weight", attention.in_weight.detach()[edge]
+                yield f"{name}.att.in_proj_bias", attention.in_bias.detach()[edge]
+                yield f"{name}.att.out_proj.weight", attention.out_weight.detach()[edge]
+                yield f"{name}.att.out_proj.bias", attention.out_bias.detach()[edge]
+                yield f"{name}.norm.weight", attention.norm_weight.detach()[edge]
+                yield f"{name}.norm.bias", attention.norm_bias.detach()[edge]
+                name, edge = f"{name}.conv", edge + 1
+            columns = slice(position * hidden, (position + 1) * hidden)
+            yield f"{name}.weight", network.out_weights[view].detach()[:, columns]
+            yield f"{name}.bias", network.out_biases.detach()[row]
+            row += 1
+
+
+def _message(sender: int, receiver: int) -> str:
+    if receiver == 0:
+        return f"topview_down{sender - 1}"
+    return f"topview_up{receiver - 1}" if sender == 0 else f"cross_conv{sender}{receiver}"
+
+
+def _connections(names: set[str]) -> Connections:
+    top = any(name.startswith("topview_") for name in names)
+    ring = any(name.startswith("cross_conv") for name in names)
+    if top:
+        return "both" if ring else "top"
+    return "neighbors" if ring else "none"
+
+
+def _fusion(source: str, names: set[str], fusion: Fusion | None) -> Fusion:
+    has_attention = any(".att." in name for name in names)
+    if has_attention and fusion in (None, "conv2d"):
+        raise InputError(
+            f"{source}: fusion: expected self_attention or cross_view_attention, found {fusion}: "
+            "the checkpoint has attention, but not which of the two; name it"
+        )
+    if not has_attention and fusion not in (None, "conv2d"):
+        raise InputError(f"{source}: fusion: expected {fusion}, found conv2d: the checkpoint has no attention")
+    return fusion or "conv2d"
+
+
+def _compare(source: str, found: Mapping[str, torch.Size], expected: Mapping[str, Tensor]) -> None:
+    problems = []
+    for what, names in (("missing", expected.keys() - found.keys()), ("unknown", found.keys() - expected.keys())):
+        if names:
+            listed = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            problems.append(
+                f"{source}: expected {len(expected)} parameters, found {len(found)}, of which {len(names)} {what}: "
+                f"{listed}: the checkpoint isn't of an architecture that can be read"
+            )
+    for name in sorted(expected.keys() & found.keys()):
+        if expected[name].shape != found[name]:
+            problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}")
+    if problems:
+        raise InputError(problems[:_LISTED])
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a checkpoint of the released code, found no file") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: expected a whole checkpoint that torch.save wrote, found a file that can't be read ({reason}): "
+            "copy it again"
+        ) from None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise InputError(
+            f"{path}: expected a state dict (names and tensors), found {type(state).__name__}: "
+            "give the file that the released code's save_weights writes"
+        )
+    return state

@@ -1,0 +1,107 @@
+"""The st-network: from one half of the channels of all views to the scale and shift of the other half."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from multiflow.flow.attention import EdgeAttention
+from multiflow.flow.convolution import bias_matrix, fused_convolution, mixing_matrices, replicate_pad
+from multiflow.views import CameraGraph
+
+__all__ = ["Fusion", "StNetwork"]
+
+Fusion = Literal["conv2d", "self_attention", "cross_view_attention"]
+
+
+class StNetwork(nn.Module):
+    """Convolution blocks per view with messages between the views (paper equations 3 and 4, figure 3).
+
+    Each view has its own k x k convolution and ReLU; a second k x k convolution per view, plus the mean of
+    one k x k convolution per neighbour, times a learned scalar per view that starts at zero. Padding is
+    replicate throughout. The second convolution of a view and its messages are computed as one.
+
+    Args:
+        graph: which view receives messages from which.
+        in_channels: channels read, the condition included.
+        out_channels: channels returned (scale and shift).
+        hidden: channels between the two convolutions.
+        kernel: kernel size of all convolutions, odd.
+        fusion: what a message reads: the neighbour itself, or attention before the convolution.
+        generator: source of the initial parameters; the global one by default.
+    """
+
+    def __init__(
+        self,
+        graph: CameraGraph,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden: int,
+        kernel: int,
+        fusion: Fusion = "conv2d",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.graph = graph
+        self.padding = kernel // 2
+        self.in_weights = nn.ParameterList(
+            nn.Parameter(torch.empty(hidden, in_channels, kernel, kernel)) for _ in range(graph.views)
+        )
+        self.in_bias = nn.Parameter(torch.empty(graph.views, hidden))
+        # Per view: the kernels of the view itself and of each of its messages, side by side.
+        self.out_weights = nn.ParameterList(
+            nn.Parameter(torch.empty(out_channels, (1 + len(senders)) * hidden, kernel, kernel))
+            for senders in graph.neighbors
+        )
+        # A row per kernel, in the same order: the rows of a view are added up in the forward pass.
+        self.out_biases = nn.Parameter(torch.empty(graph.views + len(graph.edges), out_channels))
+        self.gamma = nn.Parameter(torch.zeros(graph.views))
+        self.attention: EdgeAttention | None = None
+        if fusion != "conv2d" and graph.edges:
+            self.attention = EdgeAttention(
+                graph, hidden, cross_view=fusion == "cross_view_attention", generator=generator
+            )
+        # The default of nn.Conv2d for each convolution that is part of a fused one.
+        in_bound = (in_channels * kernel**2) ** -0.5
+        out_bound = (hidden * kernel**2) ** -0.5
+        for parameter in (*self.in_weights, self.in_bias):
+            nn.init.uniform_(parameter, -in_bound, in_bound, generator=generator)
+        for parameter in (*self.out_weights, self.out_biases):
+            nn.init.uniform_(parameter, -out_bound, out_bound, generator=generator)
+
+    def forward(self, half: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the output before its scaling by gamma: ``[V, B, C, H, W]`` to ``[V, B, O, H, W]``.
+
+        Args:
+            half: the channels read.
+            condition: ``[B, 1, H, W]``, the same for all views.
+        """
+        if condition is not None:
+            half = torch.cat([half, condition.expand(len(half), *condition.shape)], dim=2)
+        padded = replicate_pad(half, self.padding)
+        # One convolution per view: on the CPU faster than a grouped one (benchmarks/training_step.py).
+        maps = torch.stack(
+            [
+                torch.conv2d(view, weight, bias)
+                for view, weight, bias in zip(padded, self.in_weights, self.in_bias, strict=True)
+            ]
+        ).relu()
+        sources = maps if self.attention is None else torch.cat([maps, self.attention(maps)])
+        # Under autocast the maps are in the lower precision, and what joins them must be too.
+        dtype, device = maps.dtype, maps.device
+        biases = bias_matrix(self.graph, self.out_biases.dtype, device) @ self.out_biases
+        return fused_convolution(
+            sources.to(dtype),
+            [weight.to(dtype) for weight in self.out_weights],
+            biases.to(dtype),
+            self.padding,
+            mixing_matrices(self.graph, self.attention is not None, dtype, device),
+        )
+
+    def extra_repr(self) -> str:
+        """Describe the network in one line."""
+        hidden, channels, kernel, _ = self.in_weights[0].shape
+        return f"{self.graph}; {channels} -> {hidden} -> {self.out_biases.shape[1]} channels, {kernel}x{kernel}"

@@ -1,0 +1,220 @@
+"""The flow against numbers of the released code, in every architecture and with and without noise.
+
+Each ``flow_<architecture>_noise<0|1>.npz`` holds parameters, inputs and results of the released code run in
+float64. The folder can be replaced by the environment variable GOLDEN_DIR to check further files.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from multiflow.flow import MultiFlow, add_noise, anomaly_map, loss
+from multiflow.flow.model import channel_permutations
+from multiflow.flow.released import export_released, import_released
+from multiflow.views import camera_graph
+
+OWN_FOLDER = Path(__file__).parent
+FOLDER = Path(os.environ.get("GOLDEN_DIR", OWN_FOLDER))
+FILES = sorted(path.stem for path in FOLDER.glob("flow_*_noise?.npz"))
+CONDITIONAL = [name for name in FILES if name.endswith("noise1")]
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+ARCHITECTURES = {
+    "cs_neigh": ("both", "conv2d"),
+    "cs_top": ("top", "conv2d"),
+    "cs_neigh_only": ("neighbors", "conv2d"),
+    "cs_seperated": ("none", "conv2d"),
+    "cs_att_self": ("both", "self_attention"),
+    "cs_att_cross": ("both", "cross_view_attention"),
+}
+PARAMETER_COUNTS = {
+    ("cs_neigh", True): (64_135_548, 684),
+    ("cs_neigh", False): (64_090_748, 684),
+    ("cs_top", True): (42_315_644, 492),
+    ("cs_top", False): (42_270_844, 492),
+    ("cs_neigh_only", True): (42_315_644, 492),
+    ("cs_neigh_only", False): (42_270_844, 492),
+    ("cs_seperated", True): (20_495_740, 300),
+    ("cs_seperated", False): (20_450_940, 300),
+    ("cs_att_cross", True): (67_355_004, 1836),
+    ("cs_att_cross", False): (67_310_204, 1836),
+    ("cs_att_self", True): (67_355_004, 1836),
+    ("cs_att_self", False): (67_310_204, 1836),
+}
+
+
+class Golden:
+    """One golden file: its values as tensors, views in the second dimension."""
+
+    def __init__(self, name: str, dtype: torch.dtype) -> None:
+        self.arrays = dict(np.load(FOLDER / f"{name}.npz"))
+        self.dtype = dtype
+        self.architecture = name.removeprefix("flow_").rsplit("_noise", 1)[0]
+
+    def __getitem__(self, key: str) -> Tensor:
+        return torch.from_numpy(np.asarray(self.arrays[key]))
+
+    def input(self, key: str) -> Tensor:
+        return self[key].to(self.dtype)
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        scale = float(self.arrays["meta_sd_scale"])
+        return {
+            key.removeprefix("sd/"): self.input(key) * scale for key in self.arrays if key.startswith("sd/")
+        }
+
+    @property
+    def features(self) -> Tensor:
+        return self.input("views").transpose(0, 1).contiguous()
+
+    @property
+    def foreground(self) -> Tensor:
+        batch, views, _, height, width = self.features.shape
+        return self["mask"].view(batch, views, height, width)
+
+    def flow(self) -> MultiFlow:
+        _, fusion = ARCHITECTURES[self.architecture]
+        return import_released(self.state, fusion=fusion, clamp=float(self.arrays["meta_clamp"]))
+
+    def modes(self) -> list[str]:
+        return [mode for mode in ("eval", "train") if f"{mode}/z" in self.arrays]
+
+    def condition(self, mode: str) -> Tensor | None:
+        return self.input(f"{mode}/cond") if f"{mode}/cond" in self.arrays else None
+
+    def noise(self, mode: str) -> Tensor | None:
+        return self.input(f"{mode}/noise") if f"{mode}/noise" in self.arrays else None
+
+
+@cache
+def golden(name: str, dtype: torch.dtype) -> Golden:
+    return Golden(name, dtype)
+
+
+def assert_close(found: Tensor, expected: Tensor, dtype: torch.dtype, what: str) -> None:
+    """Relative to the largest value; values that golden data hold in float32 are compared at that precision."""
+    assert found.shape == expected.shape, what
+    tolerance = TOLERANCE[dtype]
+    if expected.dtype == torch.float32:
+        tolerance = max(tolerance, 1e-6)
+    error = (found.double() - expected.double()).abs().max() / expected.double().abs().max().clamp(min=1e-30)
+    assert error <= tolerance, f"{what}: relative error {error:.2e}"
+
+
+def gradients(flow: MultiFlow) -> dict[str, Tensor]:
+    """Return the gradients under the released names, by exporting a flow that holds them as parameters."""
+    parameters = {name: parameter.detach().clone() for name, parameter in flow.named_parameters()}
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            assert parameter.grad is not None
+            parameter.copy_(parameter.grad)
+        exported = export_released(flow)
+        for name, parameter in flow.named_parameters():
+            parameter.copy_(parameters[name])
+    return exported
+
+
+def test_there_are_golden_files() -> None:
+    assert FILES
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", FILES)
+def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
+    data = golden(name, dtype)
+    flow = data.flow()
+    connections, fusion = ARCHITECTURES[data.architecture]
+    assert flow.graph == camera_graph(5, connections)
+    assert flow.fusion == fusion
+    assert flow.conditional == name.endswith("noise1")
+    assert flow.permutations.tolist() == [data[f"perm/{k}"].tolist() for k in range(len(flow.couplings))]
+    block_outputs: list[tuple[Tensor, Tensor]] = []
+    for coupling in flow.couplings:
+        coupling.register_forward_hook(lambda _module, _inputs, output: block_outputs.append(output))
+    for mode in data.modes():
+        block_outputs.clear()
+        flow.zero_grad()
+        features = data.features.requires_grad_()
+        latents, log_determinant = flow(add_noise(features, data.noise(mode)), data.condition(mode))
+        assert_close(latents.transpose(0, 1), data[f"{mode}/z"], dtype, f"{mode} latents")
+        assert_close(log_determinant.transpose(0, 1), data[f"{mode}/jac"], dtype, f"{mode} log-determinant")
+        for block, (output, block_log_determinant) in enumerate(block_outputs):
+            assert_close(block_log_determinant, data[f"{mode}/block{block}_jac"], dtype, f"{mode} block {block}")
+            if f"{mode}/block{block}_y" in data.arrays:
+                assert_close(output, data[f"{mode}/block{block}_y"], dtype, f"{mode} output of block {block}")
+        scores = anomaly_map(latents, log_determinant, data.foreground)
+        assert_close(scores.flatten(0, 1), data[f"{mode}/pixel_score"], dtype, f"{mode} pixel scores")
+        assert (scores[data.foreground == 0] == 0).all()
+        per_view = loss(latents, log_determinant, data.foreground, reduction="view")
+        assert_close(per_view.flatten(), data[f"{mode}/sample_score"], dtype, f"{mode} sample scores")
+        total = loss(latents, log_determinant, data.foreground)
+        assert_close(total, data[f"{mode}/loss"], dtype, f"{mode} loss")
+        total.backward()
+        found = gradients(flow)
+        prefix = f"{mode}/grad/"
+        for key in [key for key in data.arrays if key.startswith(prefix)]:
+            assert_close(found[key.removeprefix(prefix)], data[key], dtype, key)
+        norm = torch.stack([gradient.double().norm() for gradient in found.values()]).norm()
+        assert_close(norm, data[f"{mode}/gradnorm_all"], dtype, f"{mode} norm of all gradients")
+        if f"{mode}/grad_input" in data.arrays:
+            assert features.grad is not None
+            assert_close(features.grad.transpose(0, 1), data[f"{mode}/grad_input"], dtype, f"{mode} input gradient")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_four_optimizer_steps(name: str, dtype: torch.dtype) -> None:
+    data = golden(name, dtype)
+    flow = data.flow()
+    optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-5)
+    losses = []
+    for noise in data.input("adamw/noise"):
+        optimizer.zero_grad()
+        total = loss(*flow(add_noise(data.features, noise), 20 * noise), data.foreground)
+        total.backward()
+        optimizer.step()
+        losses.append(total.detach())
+    assert_close(torch.stack(losses), data["adamw/loss"], dtype, "losses")
+    exported = export_released(flow)
+    prefix = "adamw/param_after/"
+    keys = [key for key in data.arrays if key.startswith(prefix)]
+    assert keys
+    for key in keys:
+        assert_close(exported[key.removeprefix(prefix)], data[key], dtype, key)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_import_and_export_are_inverse(name: str) -> None:
+    data = golden(name, torch.float32)
+    state = data.state
+    exported = export_released(data.flow())
+    assert exported.keys() == state.keys()
+    assert all(torch.equal(exported[key], state[key]) for key in state)
+
+
+def test_full_size_permutations() -> None:
+    data = np.load(OWN_FOLDER / "flow_permutations_304.npz")
+    state = np.random.get_state()[1].tolist()  # noqa: NPY002 (that it is left alone is what's tested)
+    for block in range(6):
+        assert channel_permutations(block, 5, 304).tolist() == data[f"perm/{block}"].tolist()
+    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("architecture", "conditional"), PARAMETER_COUNTS)
+def test_full_size_parameter_counts(architecture: str, conditional: bool) -> None:
+    connections, fusion = ARCHITECTURES[architecture]
+    with torch.device("meta"):
+        flow = MultiFlow(304, camera_graph(5, connections), fusion=fusion, conditional=conditional)
+    count, tensors = PARAMETER_COUNTS[architecture, conditional]
+    assert sum(parameter.numel() for parameter in flow.parameters()) == count
+    with torch.device("cpu"):
+        flow.permutations = torch.stack([channel_permutations(k, 5, 304) for k in range(6)])
+    assert len(export_released(flow)) == tensors
