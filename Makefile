@@ -1,0 +1,34 @@
+# Everything runs in .venv, a link to an environment that is installed once per lock file.
+.PHONY: help demo test lint bench env lock schema
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Snakemake finds the progress display beside the library.
+export PYTHONPATH := $(CURDIR)/src
+
+help:   ## these lines
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 30 minutes)
+	@workflow/run_demo.sh
+
+test: env  ## the whole test suite (at most 20 minutes)
+	@.venv/bin/python -m pytest
+
+lint: env  ## ruff, snakefmt, mypy, snakemake --lint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/snakefmt --check Snakefile workflow
+	@.venv/bin/mypy
+	@.venv/bin/snakemake --lint
+
+bench: env  ## measure training step, feature extraction and DAG
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; .venv/bin/python $$benchmark || exit 1; done
+
+env:  ## install the environment and link it as .venv
+	@envs/install.sh
+
+lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment
+	@.venv/bin/python envs/make_lock.py
+
+schema: env  ## write the configuration's schema and key table from its models
+	@.venv/bin/python -m multiflow.config_docs

@@ -1,0 +1,35 @@
+"""Multi-Flow Bench: every table of the Multi-Flow paper from one command."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/rendering.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/foreground.smk"
+include: "workflow/rules/flow.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.summarize.output.summary,
+        expand(rules.make_table.output, table=TABLES),
+        rules.plot_views.output.figure,
+        expand(rules.plot_anomaly_maps.output.figure, class_name=RUN.classes_of(HEADLINE)),
+    localrule: True
+
+
+rule validate:
+    input:
+        expand(rules.flip_views.output.samples, class_name=RUN.dataset.classes),
+    localrule: True

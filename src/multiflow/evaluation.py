@@ -1,0 +1,125 @@
+"""From a trained flow to scores, and from scores to metrics (paper section 3.5 and 4.2)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from multiflow import config
+from multiflow.errors import InputError
+from multiflow.flow.likelihood import anomaly_map
+from multiflow.flow_input import FlowInput
+from multiflow.metrics import PixelMetrics, auroc, upsample
+from multiflow.provenance import device_name
+from multiflow.scores import ScoreFile, write_scores
+from multiflow.store import FeatureFile, atomic_path
+from multiflow.training import load_trained_flow, select_device
+
+__all__ = ["compute_metrics", "score_flow", "write_metrics"]
+
+logger = logging.getLogger(__name__)
+
+
+def score_flow(
+    data: FlowInput, flow_path: Path, training: config.Training, output: Path, provenance: Mapping[str, Any]
+) -> str:
+    """Score a class's test samples with a trained flow, each alone, so that no score depends on the others.
+
+    Returns:
+        The device that computed.
+
+    Raises:
+        InputError: the flow was trained on other channels or another number of views.
+    """
+    device = select_device(training.device)
+    torch.set_num_threads(training.threads)
+    flow, scaling = load_trained_flow(flow_path)
+    found = (len(data.features.cameras), data.features.channels)
+    expected = (flow.graph.views, flow.channels)
+    if found != expected:
+        raise InputError(
+            f"{data.features.path}: expected {expected[0]} views with {expected[1]} channels as in {flow_path}, "
+            f"found {found[0]} views with {found[1]}; train the flow on these features"
+        )
+    flow = flow.to(device)
+
+    @torch.inference_mode()
+    def score(index: int) -> NDArray[np.float32]:
+        features, foreground = data.sample("test", index)
+        inputs = scaling(features)[None].to(device)
+        condition = torch.zeros_like(inputs[:, 0, :1]) if flow.conditional else None
+        z, log_determinant = flow(inputs, condition)
+        scores: NDArray[np.float32] = anomaly_map(z, log_determinant, foreground[None].to(device))[0].cpu().numpy()
+        return scores
+
+    name = device_name(device)
+    write_scores(output, data, score, {**provenance, "device": name})
+    return name
+
+
+def compute_metrics(
+    scores: ScoreFile, features: FeatureFile, evaluation: config.Evaluation
+) -> dict[str, float | None]:
+    """All metrics of one class and seed, as fractions; None where a metric is undefined.
+
+    Image and sample AUROC are exact. Pixel AUROC and AUPRO stream the maps, upsampled bilinearly to the size of
+    the stored ground truth, through ADEval: memory does not grow with the number of images.
+    """
+    sample_labels = scores.labels.any(axis=1)
+    by_rule = {kind: auroc(sample_labels, scores.sample_scores(kind)) for kind in ("max", "mean")}
+    test = features.split("test")
+    if test.samples != scores.samples:
+        raise InputError(
+            f"{scores.path}: expected the test samples of {features.path}, found others; "
+            "delete it and run the workflow again"
+        )
+    lowest, highest = scores.range()
+    pixels = PixelMetrics(lowest, highest, evaluation.strips, evaluation.false_positive_limit)
+    started = shown = time.monotonic()
+    for index in range(len(scores)):
+        ground_truth = test.ground_truth(index)
+        maps = upsample(torch.from_numpy(scores.map(index)), ground_truth.shape[-1]).numpy()
+        for view, truth in zip(maps, ground_truth, strict=True):
+            pixels.update(view, truth.astype(bool))
+        now = time.monotonic()
+        if now - shown >= 5:
+            left = (now - started) / (index + 1) * (len(scores) - index - 1)
+            logger.info("pixel metrics of %d of %d samples, %.0f s left", index + 1, len(scores), left)
+            shown = now
+    result = pixels.result()
+    return {
+        "sample_auroc": by_rule[evaluation.sample_score],
+        "sample_auroc_max": by_rule["max"],
+        "sample_auroc_mean": by_rule["mean"],
+        "image_auroc": auroc(scores.labels.ravel(), scores.image_scores.ravel()),
+        "pixel_auroc": result.auroc,
+        "aupro": result.aupro,
+    }
+
+
+def write_metrics(
+    path: Path,
+    experiment: str,
+    class_name: str,
+    seed: int,
+    metrics: Mapping[str, float | None],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a run's JSON: its metrics and everything they came from."""
+    record = {
+        "experiment": experiment,
+        "class": class_name,
+        "seed": seed,
+        "metrics": dict(metrics),
+        "provenance": dict(provenance),
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")

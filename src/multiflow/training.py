@@ -1,0 +1,265 @@
+"""Training of one flow (paper section 4.3): fixed epochs, the last one counts, resumable after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiflow import config
+from multiflow.errors import InputError
+from multiflow.flow import MultiFlow, load_flow, save_flow
+from multiflow.flow.likelihood import negative_log_likelihood
+from multiflow.flow.noise import sample_noise
+from multiflow.flow_input import FlowInput, Scaling
+from multiflow.provenance import device_name
+from multiflow.store import atomic_path
+from multiflow.views import camera_graph
+
+__all__ = ["build_flow", "load_trained_flow", "select_device", "train_flow"]
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 5.0
+
+
+def select_device(wanted: str) -> torch.device:
+    """Device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: ``cuda`` was asked for and there is none.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "training.device: expected a CUDA device, found none on this machine; set training.device to auto or cpu"
+        )
+    return torch.device(wanted)
+
+
+def build_flow(settings: config.Flow, channels: int, views: int) -> MultiFlow:
+    """The flow that the configuration describes, initialised from torch's global generator."""
+    return MultiFlow(
+        channels,
+        camera_graph(views, settings.connections),
+        blocks=settings.blocks,
+        hidden=settings.hidden,
+        kernels=tuple(settings.kernels),
+        clamp=settings.clamp,
+        clamp_slope=settings.clamp_slope,
+        fusion=settings.fusion,
+        conditional=settings.noise != "none",
+    )
+
+
+def load_trained_flow(path: Path) -> tuple[MultiFlow, Scaling]:
+    """A trained flow in evaluation mode, with the scaling of the features that it was trained on."""
+    flow, extra, _ = load_flow(path)
+    return flow.eval(), Scaling(extra["scaling.mean"], extra["scaling.std"])
+
+
+@dataclass
+class _State:
+    """What a training needs to go on: the model, the optimizer, the generator of shuffles and noise."""
+
+    flow: MultiFlow
+    optimizer: torch.optim.AdamW
+    generator: torch.Generator
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        with atomic_path(path) as temporary:
+            torch.save(
+                {
+                    "fingerprint": fingerprint,
+                    "history": self.history,
+                    "flow": self.flow.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "generator": self.generator.get_state(),
+                },
+                temporary,
+            )
+
+    def resume(self, path: Path, fingerprint: str) -> None:
+        """Go on from a checkpoint of the same training; start at epoch 0 where there is none."""
+        if not path.exists():
+            return
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file; none may stop a training
+            logger.warning("%s: unreadable checkpoint (%s); training starts at epoch 0", path, type(error).__name__)
+            return
+        if stored.get("fingerprint") != fingerprint:
+            logger.info("%s: checkpoint of other settings or data; training starts at epoch 0", path)
+            return
+        self.flow.load_state_dict(stored["flow"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        self.generator.set_state(stored["generator"])
+        self.history = stored["history"]
+        logger.info("resumed from %s after epoch %d", path, self.epoch)
+
+
+def train_flow(
+    data: FlowInput,
+    features: config.Features,
+    flow: config.Flow,
+    training: config.Training,
+    seed: int,
+    output: Path,
+    history: Path,
+    checkpoint: Path,
+) -> None:
+    """Train one flow on a class's normal samples and store it.
+
+    The flow is written whole at the end; ``history`` gets a JSON line per epoch (epoch, loss, seconds) as it
+    runs; ``checkpoint`` lets a killed training go on and is removed at the end. On a CPU an interrupted
+    training gives the same bytes as one that was not.
+
+    Raises:
+        InputError: there are fewer samples than a batch, or the loss is not finite.
+    """
+    device = select_device(training.device)
+    torch.set_num_threads(training.threads)
+    scaling = Scaling.fit(data.features, features)
+    samples, foreground = data.load("train", scaling)
+    batches = _batches(len(samples), training, data.features.path)
+
+    torch.manual_seed(seed)
+    model = build_flow(flow, samples.shape[2], samples.shape[1]).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=training.learning_rate,
+        betas=training.betas,
+        eps=training.eps,
+        weight_decay=training.weight_decay,
+    )
+    state = _State(model, optimizer, torch.Generator().manual_seed(seed))
+    fingerprint = _fingerprint(data, features, flow, training, seed, device)
+    state.resume(checkpoint, fingerprint)
+    step = torch.compile(model) if training.compile else model
+
+    logger.info(
+        "training on %s: %d samples of %d views, features %s, %d parameters, %d epochs of %d steps",
+        device_name(device), samples.shape[0], samples.shape[1], tuple(samples.shape[2:]),
+        sum(parameter.numel() for parameter in model.parameters()), training.epochs, batches,
+    )  # fmt: skip
+    model.train()
+    started, first, shown = time.monotonic(), state.epoch, 0.0
+    history.parent.mkdir(parents=True, exist_ok=True)
+    with open(history, "w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(record) + "\n" for record in state.history)
+        for epoch in range(state.epoch, training.epochs):
+            epoch_started = time.monotonic()
+            order = torch.randperm(len(samples), generator=state.generator)
+            total = 0.0
+            for batch in order[: batches * training.batch_size].split(training.batch_size):
+                loss = _step(step, state, samples[batch], foreground[batch], flow, training.amp, device)
+                total += loss / batches
+            if not torch.isfinite(torch.tensor(total)):
+                raise InputError(
+                    f"{data.features.path}: epoch {epoch + 1}: expected a finite loss, found {total}; "
+                    "lower training.learning_rate or set features.scaling"
+                )
+            seconds = time.monotonic() - epoch_started
+            state.history.append({"epoch": epoch + 1, "loss": total, "seconds": round(seconds, 3)})
+            stream.write(json.dumps(state.history[-1]) + "\n")
+            stream.flush()
+            if state.epoch % training.checkpoint_every == 0 and state.epoch < training.epochs:
+                state.save(checkpoint, fingerprint)
+            now = time.monotonic()
+            if now - shown >= _PROGRESS_SECONDS or state.epoch == training.epochs:
+                left = (now - started) / (state.epoch - first) * (training.epochs - state.epoch)
+                logger.info("epoch %d/%d, loss %.4f, %.0f s left", state.epoch, training.epochs, total, left)
+                shown = now
+    save_flow(
+        output,
+        model.cpu(),
+        metadata={
+            "class": data.features.class_name,
+            "cameras": " ".join(data.features.cameras),
+            "backbone": data.features.backbone,
+            "seed": str(seed),
+        },
+        extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
+    )
+    checkpoint.unlink(missing_ok=True)
+
+
+def _step(
+    model: torch.nn.Module,
+    state: _State,
+    samples: Tensor,
+    foreground: Tensor,
+    flow: config.Flow,
+    amp: bool,
+    device: torch.device,
+) -> float:
+    """One optimizer step on samples [B, V, C, H, W]; the noise is drawn on the CPU, the same on every device."""
+    noise, condition = sample_noise(
+        flow.noise,
+        (samples.shape[0], *samples.shape[-2:]),
+        std=flow.noise_std,
+        squared=flow.softflow_squared,
+        generator=state.generator,
+    )
+    inputs = samples.to(device)
+    if noise is not None:
+        inputs = inputs + noise.to(device)[:, None]
+    if condition is not None:
+        condition = condition.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+        z, log_determinant = model(inputs, condition)
+        loss = negative_log_likelihood(z, log_determinant, foreground.to(device))
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    return float(loss.detach())
+
+
+def _batches(count: int, training: config.Training, place: Path) -> int:
+    """Steps of an epoch."""
+    batches, rest = divmod(count, training.batch_size)
+    if rest and not training.drop_last:
+        batches += 1
+    if batches == 0:
+        raise InputError(
+            f"{place}: train: expected at least training.batch_size = {training.batch_size} samples, found {count}; "
+            "lower training.batch_size or set training.drop_last: false"
+        )
+    return batches
+
+
+def _fingerprint(
+    data: FlowInput,
+    features: config.Features,
+    flow: config.Flow,
+    training: config.Training,
+    seed: int,
+    device: torch.device,
+) -> str:
+    """Checksum of all that decides the result of a training, so that no other training's checkpoint is taken up."""
+    decides: dict[str, Any] = {
+        "samples": data.features.samples_sha256,
+        "extraction": data.features.provenance,
+        "foreground": None if data.foreground is None else data.foreground.provenance,
+        "to_grid": data.to_grid,
+        "features": features.model_dump(),
+        "flow": flow.model_dump(),
+        "training": training.model_dump(exclude={"checkpoint_every"}),
+        "seed": seed,
+        "device": device.type,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()

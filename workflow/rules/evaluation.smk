@@ -1,0 +1,50 @@
+"""Evaluation: scores and metrics of one flow, and the one file that tables and figures read."""
+
+
+rule evaluate_flow:
+    input:
+        flow=rules.train_flow.output.flow,
+        features=rules.extract_features.output.features,
+        foreground=foreground_file,
+        samples=rules.flip_views.output.samples,
+        weights=rules.fetch_backbone.output.weights,
+    output:
+        scores=f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5",
+        metrics=f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate_flow/{{experiment}}/{{class_name}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_flow/{{experiment}}/{{class_name}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/multiflow.yaml"
+    threads: RUN.training.threads
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads"}),
+        flow=settings("flow"),
+        foreground=settings("foreground"),
+        training=settings("training"),
+        evaluation=settings("evaluation"),
+    message:
+        "evaluating {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
+    script:
+        "../scripts/evaluate_flow.py"
+
+
+rule collect_metrics:
+    input:
+        runs=grid(rules.evaluate_flow.output.metrics),
+    output:
+        metrics=f"{RESULTS}/metrics.csv",
+    log:
+        f"{RESULTS}/logs/collect_metrics.log",
+    conda:
+        "../../envs/multiflow.yaml"
+    localrule: True
+    message:
+        "collecting the metrics of all runs"
+    script:
+        "../scripts/collect_metrics.py"

@@ -1,0 +1,50 @@
+"""Features: a frozen backbone, once per image."""
+
+
+rule fetch_backbone:
+    output:
+        weights=f"{RESULTS}/weights/backbone.safetensors",
+    log:
+        f"{RESULTS}/logs/fetch_backbone.log",
+    conda:
+        "../../envs/multiflow.yaml"
+    # Nodes of a cluster have no internet as a rule; the machine that runs Snakemake has.
+    localrule: True
+    params:
+        features=RUN.features.model_dump(
+            mode="json", include={"backbone", "weights", "node", "padding"}
+        ),
+    message:
+        "fetching the weights of the backbone"
+    script:
+        "../scripts/fetch_backbone.py"
+
+
+rule extract_features:
+    input:
+        samples=rules.flip_views.output.samples,
+        weights=rules.fetch_backbone.output.weights,
+    output:
+        features=f"{RESULTS}/features/{{class_name}}.h5",
+    log:
+        f"{RESULTS}/logs/extract_features/{{class_name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/extract_features/{{class_name}}.tsv"
+    conda:
+        "../../envs/multiflow.yaml"
+    threads: RUN.features.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=120,
+        # Not a parameter: the number of decoding processes changes no feature.
+        workers=RUN.features.workers,
+    params:
+        root=DATASET_ROOT,
+        features=RUN.features.model_dump(
+            mode="json", exclude={"workers", "threads", "scaling", "scale"}
+        ),
+    message:
+        "extracting the features of {wildcards.class_name}"
+    script:
+        "../scripts/extract_features.py"

@@ -1,0 +1,29 @@
+"""The data set that is always there: parts rendered in the layout of Real-IAD."""
+
+
+if RUN.rendering is not None:
+
+    rule render_class:
+        output:
+            annotations=f"{DATASET_ROOT}/{RUN.dataset.annotations}/{{class_name}}.json",
+            images=directory(
+                f"{DATASET_ROOT}/{RUN.dataset.image_folder}/{{class_name}}"
+            ),
+        log:
+            f"{RESULTS}/logs/render_class/{{class_name}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/render_class/{{class_name}}.tsv"
+        conda:
+            "../../envs/multiflow.yaml"
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=720,
+        params:
+            root=DATASET_ROOT,
+            # A class does not depend on which others are rendered.
+            rendering=RUN.rendering.model_dump(mode="json", exclude={"classes"}),
+        message:
+            "rendering {wildcards.class_name}"
+        script:
+            "../scripts/render_class.py"

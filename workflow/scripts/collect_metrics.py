@@ -1,0 +1,11 @@
+"""Collect the metrics of all runs."""
+
+from pathlib import Path
+
+from snakemake.script import snakemake
+
+from multiflow.job import job
+from multiflow.metrics import collect_metrics
+
+with job(snakemake.log[0]):
+    collect_metrics([Path(path) for path in snakemake.input.runs], Path(snakemake.output.metrics))

@@ -1,0 +1,18 @@
+"""Extract the features of one class."""
+
+from pathlib import Path
+
+from snakemake.script import snakemake
+
+from multiflow.config import Features
+from multiflow.features import extract_features
+from multiflow.job import job
+
+with job(snakemake.log[0]):
+    extract_features(
+        Path(snakemake.input.samples),
+        Path(snakemake.params.root),
+        Path(snakemake.input.weights),
+        Features(**snakemake.params.features, threads=snakemake.threads, workers=snakemake.resources.workers),
+        Path(snakemake.output.features),
+    )

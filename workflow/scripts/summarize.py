@@ -1,0 +1,25 @@
+"""Write what the run made, with Table 1."""
+
+from pathlib import Path
+
+from snakemake.script import snakemake
+
+from multiflow.job import job
+from multiflow.metrics import load_metrics
+from multiflow.store import atomic_path
+from multiflow.tables import TableContext, format_text, make_table
+
+with job(snakemake.log[0]):
+    context = TableContext(**snakemake.params.context)
+    metrics_path = Path(snakemake.input.metrics)
+    table = make_table("table1", load_metrics(metrics_path), context)
+    results = metrics_path.parent
+    with atomic_path(snakemake.output.summary) as temporary:
+        temporary.write_text(
+            f"{format_text(table)}\n\n"
+            f"Tables 1-7 as CSV and LaTeX   {results}/tables/\n"
+            f"every number, tidy            {metrics_path}\n"
+            f"where each number came from   {results}/scores/<experiment>/<class>/seed<seed>.json\n"
+            f"anomaly maps to look at       {results}/figures/\n",
+            encoding="utf-8",
+        )
