@@ -1,0 +1,62 @@
+"""The table of flips: which cameras of a class deliver mirrored images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from multiflow.errors import InputError
+
+__all__ = ["read_flips"]
+
+_ADVICE = "or set dataset.flips to null"
+
+
+def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dict[str, int]:
+    """Read one class of a CSV table with the columns ``class`` and one per camera.
+
+    Returns:
+        Per camera 1 if its images are to be mirrored left-right when they are decoded, else 0.
+
+    Raises:
+        InputError: the file cannot be read, the class has no row or several, a camera has no column, or a
+            value is neither 0 nor 1.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: expected a table of flips, cannot read it ({reason}); mend it {_ADVICE}"
+        ) from None
+    if "class" not in table.columns:
+        raise InputError(
+            f"{path}: expected the columns class, {', '.join(cameras)}, found {', '.join(table.columns)}; "
+            f"add class {_ADVICE}"
+        )
+    rows = table[table["class"].str.strip() == class_name]
+    if len(rows) == 0:
+        row = ",".join([class_name, *["0"] * len(cameras)])
+        raise InputError(
+            f"{path}: class {class_name} is missing; add a row such as {row} (1: a mirrored camera) {_ADVICE}"
+        )
+    if len(rows) > 1:
+        raise InputError(f"{path}: class {class_name} has {len(rows)} rows; delete all but one")
+    problems = []
+    flips = {}
+    for camera in cameras:
+        if camera not in table.columns:
+            problems.append(f"{path}: camera {camera} is missing; add a column {camera} of 0 and 1 {_ADVICE}")
+            continue
+        value = str(rows.iloc[0][camera]).strip()
+        if value not in ("0", "1"):
+            problems.append(
+                f"{path}: class {class_name}, column {camera}: expected 0 or 1, found {value!r}; mend it"
+            )
+            continue
+        flips[camera] = int(value)
+    if problems:
+        raise InputError(problems)
+    return flips
