@@ -1,0 +1,93 @@
+"""Mitsuba 3 on the CPU: start-up, meshes, scenes, denoiser.
+
+Importing this module loads Mitsuba. Pictures depend on the number of threads, hence it is always one; the
+processes run in parallel instead (``multiflow.rendering.worker``).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from typing import Any
+
+import numpy as np
+
+from multiflow.errors import InputError
+from multiflow.rendering.geometry import Array
+
+__all__ = ["denoise", "dr", "float_buffer", "load_mesh", "load_scene", "mi"]
+
+
+def _llvm_library() -> str:
+    """Path of the libLLVM of karellen-llvm-core; a distribution's own LLVM 14 to 16 aborts the process."""
+    for file in importlib.metadata.files("karellen-llvm-core") or []:
+        path = file.locate()
+        if file.name.startswith("libLLVM") and ".so" in file.name and os.path.exists(path):
+            return os.path.realpath(path)
+    raise InputError("karellen-llvm-core: no libLLVM*.so among its files; reinstall the package")
+
+
+os.environ["DRJIT_LIBLLVM_PATH"] = _llvm_library()
+
+import drjit as dr  # noqa: E402  (needs the path above)
+import mitsuba as mi  # noqa: E402
+
+mi.set_variant("llvm_ad_rgb")
+dr.set_thread_count(1)
+
+import mitsuba_oidn  # noqa: E402  (needs the variant)
+
+
+def float_buffer(values: Array) -> Any:
+    """A flat Dr.Jit array of 32-bit floats."""
+    return mi.Float(np.ascontiguousarray(np.asarray(values).reshape(-1), dtype=np.float32))
+
+
+def load_mesh(
+    name: str, positions: Array, normals: Array, texture: Array, color: Array, finish: Array
+) -> Any:
+    """A mesh of ``n`` separate triangles.
+
+    Args:
+        positions, normals: ``[n, 3, 3]``; ``texture``: ``[n, 3, 2]``.
+        color: ``[3 n, 3]``, the attribute ``vertex_color``.
+        finish: ``[3 n, 3]``, the attribute ``vertex_finish``: roughness, metalness, ground truth.
+    """
+    count = len(positions)
+    properties = mi.Properties()
+    # The kernel shades by itself; Mitsuba wants a material nevertheless.
+    properties["mesh_bsdf"] = mi.load_dict({"type": "diffuse"})
+    mesh = mi.Mesh(
+        name, 3 * count, count, has_vertex_normals=True, has_vertex_texcoords=True, props=properties
+    )
+    parameters = mi.traverse(mesh)
+    parameters["vertex_positions"] = float_buffer(positions)
+    parameters["vertex_normals"] = float_buffer(normals)
+    parameters["vertex_texcoords"] = float_buffer(texture)
+    parameters["faces"] = mi.UInt32(np.arange(3 * count, dtype=np.uint32))
+    parameters.update()
+    mesh.add_attribute("vertex_color", 3, float_buffer(color))
+    mesh.add_attribute("vertex_finish", 3, float_buffer(finish))
+    return mesh
+
+
+def load_scene(meshes: list[Any], environment: Array) -> Any:
+    """Meshes on an endless table under an environment map ``[H, W, 3]`` (see ``lighting``)."""
+    return mi.load_dict(
+        {
+            "type": "scene",
+            "table": {"type": "rectangle", "to_world": mi.ScalarTransform4f().scale([30, 30, 1])},
+            "environment": {
+                "type": "envmap",
+                "bitmap": mi.Bitmap(environment),
+                "to_world": mi.ScalarTransform4f().rotate([1, 0, 0], 90),
+            },
+            **{f"mesh{index:02d}": mesh for index, mesh in enumerate(meshes)},
+        }
+    )
+
+
+def denoise(radiance: Array, albedo: Array, normals: Array) -> Array:
+    """Intel Open Image Denoise on ``[H, W, 3]`` pictures with noise-free albedo and normals as guides."""
+    quality = mitsuba_oidn.Quality.Fast
+    return np.array(mitsuba_oidn.denoise(radiance, albedo=albedo, normal=normals, hdr=True, quality=quality))

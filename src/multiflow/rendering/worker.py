@@ -1,0 +1,101 @@
+"""A process that renders some samples of a class: ``python -m multiflow.rendering.worker``.
+
+It reads a job as JSON from its standard input and prints one line per finished sample. Mitsuba needs a process
+of its own: it runs one thread per process, and importing it is not free of side effects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from multiflow.rendering.settings import Rendering
+
+if TYPE_CHECKING:
+    from multiflow.rendering.layout import PlannedSample
+
+__all__ = ["ENVIRONMENT", "Job", "least_mask_pixels", "main", "render_sample"]
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OIDN_NUM_THREADS": "1",
+    "OIDN_SET_AFFINITY": "0",
+}
+"""What a worker's environment must hold: pictures depend on the number of threads."""
+
+
+_ATTEMPTS = 8
+"""How often a defect is drawn anew if no camera sees it."""
+
+
+class Job(BaseModel):
+    """What one worker does: some of the samples of a class, into a folder."""
+
+    settings: Rendering
+    part: str
+    class_folder: Path
+    samples: list[int]
+
+
+def least_mask_pixels(image_size: int) -> int:
+    """With fewer defect pixels than this, a view counts as normal."""
+    return max(4, round(5e-5 * image_size**2))
+
+
+def render_sample(sample: PlannedSample, settings: Rendering, class_folder: Path) -> None:
+    """Render a sample's five views into its folder, which appears whole or not at all."""
+    import numpy as np
+    from PIL import Image
+
+    from multiflow.rendering.parts import PARTS
+    from multiflow.rendering.picture import render_views
+    from multiflow.rendering.specimen import make_specimen
+
+    part = PARTS[sample.part]
+    least = least_mask_pixels(settings.image_size)
+    for attempt in range(_ATTEMPTS):
+        rng = sample.generator(attempt)
+        specimen = make_specimen(part, sample.defect, rng)
+        views = render_views(specimen, settings.image_size, settings.samples_per_pixel, rng)
+        if sample.defect is None or any(mask.sum() >= least for _, mask in views):
+            break
+    target = class_folder / sample.folder
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for stem, (image, mask), mirrored in zip(sample.stems, views, part.mirrored, strict=True):
+        if mirrored:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        Image.fromarray(np.ascontiguousarray(image)).save(partial / f"{stem}.jpg", quality=93, subsampling=0)
+        if sample.defect is not None and mask.sum() >= least:
+            Image.fromarray(mask.astype(np.uint8) * 255).save(partial / f"{stem}.png")
+    partial.rename(target)
+
+
+def main() -> None:
+    """Render the job on standard input; stop when the process that started this one is gone."""
+    parent = os.getppid()
+    job = Job.model_validate_json(sys.stdin.read())
+
+    from multiflow.rendering.layout import plan_samples
+    from multiflow.rendering.parts import PARTS
+
+    planned = plan_samples(PARTS[job.part], job.settings)
+    for index in job.samples:
+        if os.getppid() != parent:
+            return
+        render_sample(planned[index], job.settings, job.class_folder)
+        sys.stdout.write(json.dumps(index) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
