@@ -151,9 +151,20 @@ class Flow(Block):
         description="Standard deviation of `noise: simplenet`: sqrt(0.15) in the paper (a variance), 0.15 in the "
         "released code. Fidelity 3.",
     )
-    softflow_squared: bool = Field(
-        False,
-        description="Standard deviation of `noise: softflow`: c in the paper, c*c in the released code. Fidelity 6.",
+    softflow_exponent: float = Field(
+        1.0,
+        gt=0,
+        description="Standard deviation of `noise: softflow` is c to this power: 1 in the paper, 2 in the released "
+        "code. Fidelity 6.",
+    )
+    condition_scale: float = Field(
+        1.0,
+        description="The condition is the noise times this factor: 1 in the paper, 20 in the released code. Fidelity 5.",
+    )
+    transform_first: Literal["first", "second"] = Field(
+        "second",
+        description="Half of the channels that a block transforms first: the second in the paper (equation 2), the "
+        "first in the released code. Fidelity 14.",
     )
 
     @model_validator(mode="after")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from multiflow import config
 from multiflow.errors import InputError
-from multiflow.flow.likelihood import anomaly_map
+from multiflow.flow import anomaly_map
 from multiflow.flow_input import FlowInput
-from multiflow.metrics import PixelMetrics, auroc, upsample
+from multiflow.metrics import PixelMetrics, auroc, sample_labels, upsample
 from multiflow.provenance import device_name
 from multiflow.scores import ScoreFile, write_scores
 from multiflow.store import FeatureFile, atomic_path
@@ -55,6 +55,7 @@ def score_flow(
     def score(index: int) -> NDArray[np.float32]:
         features, foreground = data.sample("test", index)
         inputs = scaling(features)[None].to(device)
+        # At test time the condition is a zero, a value never seen in training, as in the released code.
         condition = torch.zeros_like(inputs[:, 0, :1]) if flow.conditional else None
         z, log_determinant = flow(inputs, condition)
         scores: NDArray[np.float32] = anomaly_map(z, log_determinant, foreground[None].to(device))[0].cpu().numpy()
@@ -73,8 +74,8 @@ def compute_metrics(
     Image and sample AUROC are exact. Pixel AUROC and AUPRO stream the maps, upsampled bilinearly to the size of
     the stored ground truth, through ADEval: memory does not grow with the number of images.
     """
-    sample_labels = scores.labels.any(axis=1)
-    by_rule = {kind: auroc(sample_labels, scores.sample_scores(kind)) for kind in ("max", "mean")}
+    labels = scores.labels
+    by_rule = {kind: auroc(sample_labels(labels), scores.sample_scores(kind)) for kind in ("max", "mean")}
     test = features.split("test")
     if test.samples != scores.samples:
         raise InputError(
@@ -86,9 +87,10 @@ def compute_metrics(
     started = shown = time.monotonic()
     for index in range(len(scores)):
         ground_truth = test.ground_truth(index)
-        maps = upsample(torch.from_numpy(scores.map(index)), ground_truth.shape[-1]).numpy()
-        for view, truth in zip(maps, ground_truth, strict=True):
-            pixels.update(view, truth.astype(bool))
+        maps = upsample(torch.from_numpy(scores.map(index)), ground_truth.shape[-1])
+        # Interpolation stays between its neighbours but for rounding.
+        for view, truth in zip(maps.clamp(lowest, highest), ground_truth, strict=True):
+            pixels.update(view, truth)
         now = time.monotonic()
         if now - shown >= 5:
             left = (now - started) / (index + 1) * (len(scores) - index - 1)
@@ -99,7 +101,7 @@ def compute_metrics(
         "sample_auroc": by_rule[evaluation.sample_score],
         "sample_auroc_max": by_rule["max"],
         "sample_auroc_mean": by_rule["mean"],
-        "image_auroc": auroc(scores.labels.ravel(), scores.image_scores.ravel()),
+        "image_auroc": auroc(labels.ravel(), scores.image_scores.ravel()),
         "pixel_auroc": result.auroc,
         "aupro": result.aupro,
     }

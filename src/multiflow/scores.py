@@ -10,17 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from multiflow.errors import InputError
 from multiflow.flow_input import FlowInput
 from multiflow.metrics import sample_scores
-from multiflow.store import atomic_path
+from multiflow.store import Hdf5File, create_hdf5, write_strings
 
 __all__ = ["ScoreFile", "write_scores"]
 
@@ -49,10 +46,10 @@ def write_scores(
     """
     test = data.features.split("test")
     count, views = len(test), len(data.features.cameras)
-    strings = h5py.string_dtype()
     image_scores = np.empty((count, views), np.float32)
     started = shown = time.monotonic()
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    attributes = {"provenance": json.dumps(dict(provenance), sort_keys=True)}
+    with create_hdf5(path, "scores", attributes) as file:
         maps = file.create_dataset(
             "map", (count, views, *data.features.grid), np.float32, chunks=(1, views, *data.features.grid)
         )
@@ -68,53 +65,50 @@ def write_scores(
         for name, values in sample_scores(image_scores).items():
             file[f"sample_score_{name}"] = values
         file["label"] = test.labels
-        file.create_dataset("sample", data=list(test.samples), dtype=strings)
-        file.create_dataset("image", data=np.array(test.images, dtype=object), dtype=strings)
-        file.attrs["provenance"] = json.dumps(dict(provenance), sort_keys=True)
+        write_strings(file, "sample", test.samples)
+        write_strings(file, "image", test.images)
     logger.info("scored %d samples in %.1f s", count, time.monotonic() - started)
 
 
-class ScoreFile:
-    """A scores file, opened for reading (see :func:`write_scores` for its content).
+class ScoreFile(Hdf5File):
+    """The scores of one experiment, class and seed (see :func:`write_scores` for the content).
+
+    Args:
+        path: the file.
 
     Raises:
-        InputError: the file is missing, damaged or not a scores file.
+        InputError: at the first use, the file is missing, damaged or of another kind.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            self._file = h5py.File(self.path, "r")
-            self.image_scores: NDArray[np.float32] = self._file["image_score"][()]
-            self.labels: NDArray[np.uint8] = self._file["label"][()]
-            self.samples: list[str] = list(self._file["sample"].asstr()[()])
-            self.images: list[list[str]] = self._file["image"].asstr()[()].tolist()
-            self.provenance: dict[str, Any] = json.loads(self._file.attrs["provenance"])
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(
-                f"{self.path}: expected a scores file, found {error}; delete it and run the workflow again"
-            ) from None
-
-    def __enter__(self) -> ScoreFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        super().__init__(path, "scores")
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return self.shape("sample")[0]
+
+    @property
+    def samples(self) -> list[str]:
+        """Sample keys [N]."""
+        values: list[str] = self.array("sample").tolist()
+        return values
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Labels of the views [N, V]: 1 is anomalous."""
+        return self.array("label")
+
+    @property
+    def image_scores(self) -> NDArray[np.float32]:
+        """Image scores [N, V]."""
+        return self.array("image_score")
+
+    def sample_scores(self, kind: str) -> NDArray[np.float64]:
+        """Sample scores [N]: ``max`` or ``mean`` of the views' image scores."""
+        return self.array(f"sample_score_{kind}")
 
     def map(self, index: int) -> NDArray[np.float32]:
         """Anomaly map [V, h, w] of one sample."""
-        values: NDArray[np.float32] = self._file["map"][index]
-        return values
-
-    def sample_scores(self, kind: str) -> NDArray[np.float32]:
-        """Sample scores [N]: ``max`` or ``mean`` of the views' image scores."""
-        values: NDArray[np.float32] = self._file[f"sample_score_{kind}"][()]
-        return values
+        return self.array("map", index)
 
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of all maps, read one sample at a time."""

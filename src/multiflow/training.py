@@ -15,9 +15,9 @@ from torch import Tensor
 
 from multiflow import config
 from multiflow.errors import InputError
-from multiflow.flow import MultiFlow, load_flow, save_flow
-from multiflow.flow.likelihood import negative_log_likelihood
-from multiflow.flow.noise import sample_noise
+from multiflow.flow import MultiFlow, add_noise, sample_noise
+from multiflow.flow import loss as flow_loss
+from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow_input import FlowInput, Scaling
 from multiflow.provenance import device_name
 from multiflow.store import atomic_path
@@ -56,6 +56,7 @@ def build_flow(settings: config.Flow, channels: int, views: int) -> MultiFlow:
         clamp=settings.clamp,
         clamp_slope=settings.clamp_slope,
         fusion=settings.fusion,
+        transform_first=settings.transform_first,
         conditional=settings.noise != "none",
     )
 
@@ -210,19 +211,17 @@ def _step(
     """One optimizer step on samples [B, V, C, H, W]; the noise is drawn on the CPU, the same on every device."""
     noise, condition = sample_noise(
         flow.noise,
-        (samples.shape[0], *samples.shape[-2:]),
-        std=flow.noise_std,
-        squared=flow.softflow_squared,
+        (samples.shape[0], samples.shape[-2], samples.shape[-1]),
+        standard_deviation=flow.noise_std,
+        softflow_exponent=flow.softflow_exponent,
+        condition_scale=flow.condition_scale,
         generator=state.generator,
+        device=device,
     )
-    inputs = samples.to(device)
-    if noise is not None:
-        inputs = inputs + noise.to(device)[:, None]
-    if condition is not None:
-        condition = condition.to(device)
+    inputs = add_noise(samples.to(device), noise)
     with torch.autocast(device.type, torch.bfloat16, enabled=amp):
         z, log_determinant = model(inputs, condition)
-        loss = negative_log_likelihood(z, log_determinant, foreground.to(device))
+        loss = flow_loss(z, log_determinant, foreground.to(device))
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     state.optimizer.step()

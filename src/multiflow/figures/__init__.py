@@ -1,0 +1,1 @@
+"""Figures: what a person looks at, drawn from stored scores."""

@@ -1,0 +1,95 @@
+"""The configuration files are valid, and what is wrong in one is said in a line."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from multiflow import config_docs
+from multiflow.config import load_config, resolve_experiment
+from multiflow.errors import InputError
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def merged(*overlays: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in ("config.yaml", *overlays):
+        update_config(values, yaml.safe_load((CONFIG / name).read_text()))
+    return values
+
+
+def test_the_paper_is_the_default() -> None:
+    config = load_config(merged())
+    assert len(config.dataset.classes) == 30
+    assert len(config.seeds) == 5
+    assert len(config.experiments) == 10
+    assert (config.training.epochs, config.training.learning_rate, config.training.betas) == (112, 2e-4, (0.9, 0.95))
+    assert config.flow.noise_std**2 == pytest.approx(0.15)
+    assert config.evaluation.sample_score == "max"
+
+
+def test_released_differs_where_it_should() -> None:
+    config = load_config(merged("released.yaml"))
+    assert config.training.epochs == 40
+    assert config.flow.noise_std == 0.15
+    assert config.evaluation.sample_score == "mean"
+    assert config.foreground.to_grid == "bilinear"
+
+
+def test_demo_renders_its_data() -> None:
+    config = load_config(merged("demo.yaml"))
+    assert config.rendering is not None
+    assert config.dataset.published is None
+    assert len(config.seeds_of("multiflow")) >= 3
+    assert set(config.experiments) == set(load_config(merged()).experiments)
+
+
+def test_an_experiment_overrides_only_what_it_names() -> None:
+    config = load_config(merged())
+    base, changed = resolve_experiment(config, "multiflow"), resolve_experiment(config, "no_cross_view")
+    assert changed.flow.connections == "none"
+    assert changed.flow.model_dump(exclude={"connections"}) == base.flow.model_dump(exclude={"connections"})
+    assert resolve_experiment(config, "with_background").foreground.method == "none"
+
+
+def test_an_overlay_drops_an_experiment_with_null() -> None:
+    values = merged()
+    values["experiments"]["self_attention"] = None
+    assert "self_attention" not in load_config(values).experiments
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"training": {"epochs": 0}}, "training.epochs: input should be greater than or equal to 1, found 0"),
+        ({"flow": {"bloks": 4}}, "flow.bloks: unknown key"),
+        ({"flow": {"blocks": 4}}, "kernels has 6 entries, blocks is 4"),
+        ({"flow": {"kernels": [3, 3, 3, 3, 3, 4]}}, "must be odd"),
+        ({"run": None}, "run: input should be a valid string, found None"),
+        ({"run": "../elsewhere"}, "run: string should match pattern"),
+        ({"dataset": {"root": None}}, "set exactly one of dataset.root"),
+        ({"experiments": {"mine": {"flow": {"fusion": "sum"}}}}, "experiments.mine.flow.fusion: input should be"),
+        ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
+        ({"seeds": []}, "seeds: list should have at least 1 item"),
+    ],
+)
+def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected: str) -> None:
+    values = deepcopy(merged())
+    update_config(values, change)
+    with pytest.raises(InputError) as caught:
+        load_config(values, "config/config.yaml")
+    assert any(expected in problem for problem in caught.value.problems), caught.value.problems
+    assert all(problem.startswith("config/config.yaml: ") for problem in caught.value.problems)
+    assert all("\n" not in problem for problem in caught.value.problems)
+
+
+def test_schema_and_key_tables_are_up_to_date() -> None:
+    assert (CONFIG / "schema.json").read_text() == config_docs.schema(), "run `make schema`"
+    readme = (CONFIG / "README.md").read_text()
+    assert readme == config_docs.insert_tables(readme), "run `make schema`"
