@@ -138,7 +138,7 @@ def load_samples(path: str | Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(
             path,
-            dtype={name: str for name in _TEXT_COLUMNS} | {name: np.int64 for name in _NUMBER_COLUMNS},
+            dtype=dict.fromkeys(_TEXT_COLUMNS, str) | dict.fromkeys(_NUMBER_COLUMNS, "int64"),
             keep_default_na=False,
             encoding="utf-8",
         )

@@ -47,7 +47,10 @@ def create_hdf5(path: str | Path, kind: str, attributes: Mapping[str, Any]) -> I
         kind: what the file holds (``features``, ``foreground``); its readers ask for the same word.
         attributes: root attributes; strings, numbers and lists of them.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with (
+        atomic_path(path) as temporary,
+        h5py.File(temporary, "w", libver="v110", locking="best-effort") as file,
+    ):
         file.attrs["kind"] = kind
         for name, value in attributes.items():
             file.attrs[name] = value
@@ -134,7 +137,7 @@ class Hdf5File:
         if not self.path.is_file():
             raise InputError(f"{self.path}: no such file; run the rule that writes it")
         try:
-            file = h5py.File(self.path, "r")
+            file = h5py.File(self.path, "r", locking=False)  # a file appears whole and never changes
         except OSError as error:
             raise self._damaged(str(error)) from error
         found = file.attrs.get("kind")
