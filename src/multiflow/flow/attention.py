@@ -28,8 +28,12 @@ class EdgeAttention(nn.Module):
         super().__init__()
         edges = len(graph.edges)
         self.cross_view = cross_view
-        self.register_buffer("sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False)
-        self.register_buffer("receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False)
+        self.register_buffer(
+            "sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False
+        )
+        self.register_buffer(
+            "receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False
+        )
         self.in_weight = nn.Parameter(torch.empty(edges, 3 * hidden, hidden))
         self.in_bias = nn.Parameter(torch.zeros(edges, 3 * hidden))
         self.out_weight = nn.Parameter(torch.empty(edges, hidden, hidden))
@@ -37,7 +41,9 @@ class EdgeAttention(nn.Module):
         self.norm_weight = nn.Parameter(torch.ones(edges, hidden))
         self.norm_bias = nn.Parameter(torch.zeros(edges, hidden))
         # The defaults of nn.MultiheadAttention: Xavier over the stacked projections, a linear layer behind.
-        nn.init.uniform_(self.in_weight, -((6 / (4 * hidden)) ** 0.5), (6 / (4 * hidden)) ** 0.5, generator=generator)
+        nn.init.uniform_(
+            self.in_weight, -((6 / (4 * hidden)) ** 0.5), (6 / (4 * hidden)) ** 0.5, generator=generator
+        )
         nn.init.uniform_(self.out_weight, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -49,10 +55,9 @@ class EdgeAttention(nn.Module):
         bias = self.in_bias[:, None]
         if self.cross_view:
             receiving = tokens.index_select(0, self.receiving).reshape(edges, -1, channels)
-            query_weight, pair_weight = self.in_weight.split([channels, 2 * channels], dim=1)
-            query_bias, pair_bias = bias.split([channels, 2 * channels], dim=2)
-            query = torch.baddbmm(query_bias, receiving, query_weight.transpose(1, 2))
-            key, value = torch.baddbmm(pair_bias, sending, pair_weight.transpose(1, 2)).chunk(2, dim=2)
+            weight = self.in_weight.transpose(1, 2)
+            query = torch.baddbmm(bias[..., :channels], receiving, weight[..., :channels])
+            key, value = torch.baddbmm(bias[..., channels:], sending, weight[..., channels:]).chunk(2, dim=2)
         else:
             query, key, value = torch.baddbmm(bias, sending, self.in_weight.transpose(1, 2)).chunk(3, dim=2)
         shape = (edges * batch, 1, height * width, channels)

@@ -21,7 +21,9 @@ def replicate_pad(maps: Tensor, padding: int) -> Tensor:
     if padding == 0:
         return maps
     views, batch, channels, height, width = maps.shape
-    padded = functional.pad(maps.reshape(views * batch, channels, height, width), [padding] * 4, mode="replicate")
+    padded = functional.pad(
+        maps.reshape(views * batch, channels, height, width), [padding] * 4, mode="replicate"
+    )
     return padded.view(views, batch, channels, height + 2 * padding, width + 2 * padding)
 
 
@@ -51,10 +53,14 @@ def mixing_matrices(
 @lru_cache(maxsize=64)
 def bias_matrix(graph: CameraGraph, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return ``[V, V + edges]``: how the biases, ordered as in `mixing_matrices`, add up in every view."""
-    blocks = [torch.full((1, 1 + len(senders)), 1 / max(len(senders), 1), dtype=dtype) for senders in graph.neighbors]
+    blocks = [
+        torch.full((1, 1 + len(senders)), 1 / max(len(senders), 1), dtype=dtype)
+        for senders in graph.neighbors
+    ]
     for block in blocks:
         block[0, 0] = 1
-    return torch.block_diag(*blocks).to(device)
+    matrix: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return matrix.to(device)
 
 
 class _FusedConvolution(Function):
@@ -79,7 +85,7 @@ class _FusedConvolution(Function):
         return torch.stack(outputs)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, *weights = ctx.saved_tensors  # type: ignore[attr-defined]
         padding, mixing = ctx.padding, ctx.mixing  # type: ignore[attr-defined]
@@ -129,7 +135,7 @@ def _select(matrix: Tensor, rows: Tensor, size: tuple[int, int]) -> Tensor:
 def fused_convolution(
     maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, mixing: Sequence[Tensor]
 ) -> Tensor:
-    """Convolve each view's concatenated sources with its own kernel, ``[S, B, C, H, W]`` to ``[V, B, O, H, W]``.
+    """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
 
     Args:
         maps: the sources, see `mixing_matrices`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -42,7 +44,7 @@ class CouplingBlock(nn.Module):
         super().__init__()
         self.clamp = clamp
         self.clamp_slope = clamp_slope
-        self.sizes = (channels // 2, channels - channels // 2)
+        self.sizes = [channels // 2, channels - channels // 2]
         self.order = (0, 1) if first == "first" else (1, 0)
         # networks[h] returns scale and shift of half h, and reads the other half.
         self.networks = nn.ModuleList(
@@ -60,14 +62,19 @@ class CouplingBlock(nn.Module):
 
     def forward(self, maps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the transformed maps and the log-determinant: ``[V, B, C, H, W]``, ``[V, B, H, W]``."""
-        halves = list(maps.split(self.sizes, dim=2))
+        halves = list(torch.split(maps, self.sizes, dim=2))
         log_determinants = []
         for half in self.order:
-            network = self.networks[half]
+            network = cast(StNetwork, self.networks[half])
             output = network(halves[1 - half], condition)
             # The elementwise part is cheap to compute and costly to keep: the backward pass repeats it.
             halves[half], log_determinant = checkpoint(
-                self._transform, output, network.gamma, halves[half], use_reentrant=False, preserve_rng_state=False
+                self._transform,
+                output,
+                network.gamma,
+                halves[half],
+                use_reentrant=False,
+                preserve_rng_state=False,
             )
             log_determinants.append(log_determinant)
         maps = torch.cat(halves, dim=2).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
@@ -75,9 +82,9 @@ class CouplingBlock(nn.Module):
 
     def inverse(self, maps: Tensor, condition: Tensor | None) -> Tensor:
         """Return the maps whose transformation was given, as long as that wasn't clamped."""
-        halves = list(maps.split(self.sizes, dim=2))
+        halves = list(torch.split(maps, self.sizes, dim=2))
         for half in reversed(self.order):
-            network = self.networks[half]
+            network = cast(StNetwork, self.networks[half])
             log_scale, shift = self._scale_and_shift(network(halves[1 - half], condition), network.gamma)
             halves[half] = (halves[half] - shift) * (-log_scale).exp()
         return torch.cat(halves, dim=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ KERNELS = (3, 3, 3, 3, 3, 5)
 
 
 def channel_permutations(seed: int, views: int, channels: int) -> Tensor:
-    """Return the channel order of each view in the block ``seed``, ``[V, C]``, as the released code draws it."""
+    """Return the channel order per view of block ``seed``, ``[V, C]``, as the released code draws it."""
     generator = np.random.RandomState(seed)
     return torch.from_numpy(np.stack([generator.permutation(channels) for _ in range(views)])).long()
 
@@ -78,9 +78,10 @@ class MultiFlow(nn.Module):
         self.conditional = conditional
         self.transform_first = transform_first
         self.register_buffer(
-            "permutations", torch.stack([channel_permutations(k, graph.views, channels) for k in range(blocks)])
+            "permutations",
+            torch.stack([channel_permutations(k, graph.views, channels) for k in range(blocks)]),
         )
-        self.couplings = nn.ModuleList(
+        couplings = [
             CouplingBlock(
                 graph,
                 channels,
@@ -94,7 +95,8 @@ class MultiFlow(nn.Module):
                 generator=generator,
             )
             for kernel in kernels
-        )
+        ]
+        self.couplings = nn.ModuleList(couplings)
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the latents and the log-determinant of the Jacobian per pixel.
@@ -125,7 +127,9 @@ class MultiFlow(nn.Module):
         self._check(latents, condition)
         maps = latents.transpose(0, 1)
         for permutation, coupling in zip(self.permutations.flip(0), reversed(self.couplings), strict=True):
-            maps = _permute(coupling.inverse(maps, condition), permutation.argsort(dim=1))
+            maps = _permute(
+                cast(CouplingBlock, coupling).inverse(maps, condition), permutation.argsort(dim=1)
+            )
         return maps.transpose(0, 1)
 
     def architecture(self) -> dict[str, Any]:
@@ -150,19 +154,22 @@ class MultiFlow(nn.Module):
         condition = "conditional" if self.conditional else "unconditional"
         return (
             f"{self.channels} channels, {self.graph}, fusion={self.fusion}, {condition}, clamp={self.clamp}, "
-            f"clamp_slope={self.clamp_slope:.6g}, transform_first={self.transform_first}, {parameters:,} parameters"
+            f"clamp_slope={self.clamp_slope:.6g}, transform_first={self.transform_first}, "
+            f"{parameters:,} parameters"
         )
 
     def _check(self, maps: Tensor, condition: Tensor | None) -> None:
         views = self.graph.views
         if maps.ndim != 5 or maps.shape[1] != views or maps.shape[2] != self.channels:
             raise InputError(
-                f"flow: expected features [batch, {views} views, {self.channels} channels, height, width], found "
-                f"{list(maps.shape)}: use the features with which the flow was trained, or train it on these"
+                f"flow: expected features [batch, {views} views, {self.channels} channels, height, width], "
+                f"found {list(maps.shape)}: use the features with which the flow was trained, or train anew"
             )
         if self.conditional != (condition is not None):
             expected, found = ("a condition", "none") if self.conditional else ("no condition", "one")
-            raise InputError(f"flow: expected {expected}, found {found}: use the noise with which it was trained")
+            raise InputError(
+                f"flow: expected {expected}, found {found}: use the noise with which it was trained"
+            )
         if condition is not None and condition.shape != (len(maps), 1, *maps.shape[3:]):
             raise InputError(
                 f"flow: expected a condition {[len(maps), 1, *maps.shape[3:]]}, found {list(condition.shape)}"
@@ -189,7 +196,9 @@ def _validate(
 ) -> None:
     problems = []
     if channels < 2:
-        problems.append(f"flow: channels: expected at least 2 (a coupling block has two halves), found {channels}")
+        problems.append(
+            f"flow: channels: expected at least 2 (a coupling block has two halves), found {channels}"
+        )
     if blocks < 1 or len(kernels) != blocks:
         problems.append(f"flow: kernels: expected one per block, {blocks} blocks, found {list(kernels)}")
     if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
@@ -197,7 +206,9 @@ def _validate(
     if hidden < 1:
         problems.append(f"flow: hidden: expected at least 1 channel, found {hidden}")
     if clamp <= 0 or clamp_slope <= 0:
-        problems.append(f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}")
+        problems.append(
+            f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}"
+        )
     if fusion not in get_args(Fusion):
         problems.append(f"flow: fusion: expected one of {', '.join(get_args(Fusion))}, found {fusion!r}")
     if transform_first not in ("first", "second"):

@@ -35,9 +35,9 @@ def sample_noise(
     One map per sample is shared by all its views and channels.
 
     Args:
-        kind: ``simplenet`` is normal with a fixed standard deviation; ``softflow`` is normal with the standard
-            deviation c ** softflow_exponent, c uniform in [0, 1) once per sample; ``uniform`` is in [0, 1);
-            ``none`` has neither noise nor condition.
+        kind: ``simplenet`` is normal with a fixed standard deviation; ``softflow`` is normal with the
+            standard deviation c ** softflow_exponent, c uniform in [0, 1) once per sample; ``uniform``
+            is in [0, 1); ``none`` has neither noise nor condition.
         shape: batch, height and width.
         training: if false noise and condition are zeros.
         standard_deviation: of ``simplenet``: sqrt(0.15) in the paper, 0.15 in the released code.
@@ -72,5 +72,5 @@ def sample_noise(
 
 
 def add_noise(features: Tensor, noise: Tensor | None) -> Tensor:
-    """Return the features ``[B, V, C, H, W]`` with the noise ``[B, 1, H, W]`` added to every view and channel."""
+    """Return features ``[B, V, C, H, W]`` with the noise ``[B, 1, H, W]`` on every view and channel."""
     return features if noise is None else features + noise.unsqueeze(1)

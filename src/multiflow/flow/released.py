@@ -74,7 +74,8 @@ def import_released(
         blocks=len(nodes),
         hidden=hidden,
         kernels=[
-            state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1] for node in nodes
+            state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1]
+            for node in nodes
         ],
         clamp=clamp,
         clamp_slope=clamp_slope,
@@ -105,7 +106,9 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
             "the released code can't transform the second half first"
         )
     if flow.graph.views > 10:
-        problems.append(f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous")
+        problems.append(
+            f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous"
+        )
     for block, permutation in enumerate(flow.permutations.cpu()):
         if not torch.equal(permutation, channel_permutations(block, flow.graph.views, flow.channels)):
             problems.append(f"flow: block {block}: its permutation isn't that of the released code")
@@ -171,22 +174,30 @@ def _fusion(source: str, names: set[str], fusion: Fusion | None) -> Fusion:
             "the checkpoint has attention, but not which of the two; name it"
         )
     if not has_attention and fusion not in (None, "conv2d"):
-        raise InputError(f"{source}: fusion: expected {fusion}, found conv2d: the checkpoint has no attention")
+        raise InputError(
+            f"{source}: fusion: expected {fusion}, found conv2d: the checkpoint has no attention"
+        )
     return fusion or "conv2d"
 
 
 def _compare(source: str, found: Mapping[str, torch.Size], expected: Mapping[str, Tensor]) -> None:
     problems = []
-    for what, names in (("missing", expected.keys() - found.keys()), ("unknown", found.keys() - expected.keys())):
+    for what, names in (
+        ("missing", expected.keys() - found.keys()),
+        ("unknown", found.keys() - expected.keys()),
+    ):
         if names:
             listed = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
             problems.append(
-                f"{source}: expected {len(expected)} parameters, found {len(found)}, of which {len(names)} {what}: "
-                f"{listed}: the checkpoint isn't of an architecture that can be read"
+                f"{source}: expected {len(expected)} parameters, found {len(found)}, "
+                f"of them {len(names)} {what}: {listed}: "
+                "the checkpoint isn't of an architecture that can be read"
             )
     for name in sorted(expected.keys() & found.keys()):
         if expected[name].shape != found[name]:
-            problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}")
+            problems.append(
+                f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}"
+            )
     if problems:
         raise InputError(problems[:_LISTED])
 
@@ -199,8 +210,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: expected a whole checkpoint that torch.save wrote, found a file that can't be read ({reason}): "
-            "copy it again"
+            f"{path}: expected a whole checkpoint that torch.save wrote, found a file that can't be read "
+            f"({reason}): copy it again"
         ) from None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise InputError(
