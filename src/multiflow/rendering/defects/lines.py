@@ -12,7 +12,7 @@ from multiflow.rendering.noise import Noise3
 
 __all__ = ["crack", "scratch"]
 
-_REACH = 0.5
+_REACH = 0.15
 """How deep below or above the site a line still marks the surface."""
 
 

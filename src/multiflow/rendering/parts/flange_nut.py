@@ -59,12 +59,14 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
         thread = helix(tooth, _PITCH, height / _PITCH + 1.2, -0.1)
         room = revolve([(0, 0.03), (bore + 0.05, 0.03), (bore + 0.05, height - 0.075), (0, height - 0.075)], 64)
         body = body + (thread ^ room)
+    paint = {}
     if missing != "grade":
-        grade = text_outline("M8", 0.15).extrude(0.05).translate((0, 0, -0.025))
+        grade = text_outline("10K", 0.20).extrude(0.05).translate((0, 0, -0.025)).as_original()
+        paint[grade.original_id()] = (1.15, roughness)
         # On a face of the hexagon, upright.
         grade = grade.rotate((90, 0, 0)).translate((0, -flats / 2, 0.375))
         body = body + grade.rotate((0, 0, 30)) + grade.rotate((0, 0, 150)) + grade.rotate((0, 0, 270))
-    return Part([Component("nut", body, color, roughness, True, 35)], height)
+    return Part([Component("nut", body, color, roughness, True, 35, paint=paint)], height)
 
 
 FLANGE_NUT = PartClass(

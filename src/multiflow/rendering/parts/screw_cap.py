@@ -12,7 +12,7 @@ __all__ = ["SCREW_CAP"]
 
 _RIBS = 72
 _BRIDGES = 12
-_TEXTS = (("OPEN", 0.15), ("TWIST", -0.17))
+_TEXTS = (("OPEN", 0.16), ("TWIST", -0.18))
 
 
 def _build(rng: np.random.Generator, missing: str | None) -> Part:
@@ -38,9 +38,12 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
         lid,
         revolve([(0, 0.02), (radius - 0.05, 0.02), (radius - 0.05, 0.4), (0, 0.4)], 96),
     ]
+    paint = {}  # raised letters are rubbed a little brighter
     for text, y in _TEXTS:
         if missing != f"text {text}":
-            solids.append(text_outline(text, 0.19).extrude(0.05).translate((0, y, height - 0.045)))
+            letters = text_outline(text, 0.20).extrude(0.05).translate((0, y, height - 0.042)).as_original()
+            paint[letters.original_id()] = (1.3, roughness)
+            solids.append(letters)
     for bridge in range(_BRIDGES):
         block = Manifold.cube((0.06, 0.05, 0.14), True).translate((radius - 0.035, 0, 0.275))
         if not (missing == "bridges" and bridge < 3):
@@ -56,7 +59,7 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
         if missing == "band piece":
             band = band - Manifold.cube((0.4, 0.34, 0.6), True).translate((radius, 0, 0.1)).rotate((0, 0, 10))
         solids.append(band)
-    return Part([Component("cap", join(solids), color, roughness)], height)
+    return Part([Component("cap", join(solids), color, roughness, paint=paint)], height)
 
 
 SCREW_CAP = PartClass(

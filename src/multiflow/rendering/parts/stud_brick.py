@@ -26,7 +26,8 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
     stud_radius, stud_height = 0.195 * jitter(rng, 0.015), 0.15 * jitter(rng, 0.04)
     color = np.array([0.68, 0.04, 0.03]) * jitter(rng, 0.06) * (1, jitter(rng, 0.2), jitter(rng, 0.2))
     roughness = 0.26 * jitter(rng, 0.10)
-    text = text_outline("MFB", 0.115)
+    letters = text_outline("MFB", 0.125).extrude(0.022).as_original()
+    paint = {letters.original_id(): (1.3, roughness)}  # raised letters are rubbed a little brighter
     solids = [
         rounded_prism(
             rounded_rectangle(width, depth, 0.045, 6), 0, height, top_radius=0.035, bottom_radius=0.012, steps=6
@@ -43,9 +44,9 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
             circle(stud_radius, 64), height - 0.02, height + stud_height, top_radius=0.028, steps=6
         )
         if missing != f"text {column} {row}":
-            stud = stud + text.extrude(0.022).translate((0, 0, height + stud_height - 0.0005))
+            stud = stud + letters.translate((0, 0, height + stud_height - 0.0005))
         solids.append(stud.translate(place))
-    body = Component("brick", join(solids), color, roughness, crease=40)
+    body = Component("brick", join(solids), color, roughness, crease=40, paint=paint)
     return Part([body], height + stud_height)
 
 
