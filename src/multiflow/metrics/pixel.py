@@ -44,8 +44,8 @@ class PixelMetrics:
       give the same counts.
     - A score of exactly 0 has a strip of its own. Masked background is 0 everywhere, and one strip for it
       and the lowest foreground scores would tie them (a pixel AUROC off by 2e-4 on the golden data).
-    - The curves are integrated here: ADEval calls ``np.trapz``, which NumPy 2.4 no longer has, fixes the limit
-      at 0.3, and stops with an assertion or NaN where the curve is flat at the limit.
+    - The curves are integrated here: ADEval calls ``np.trapz``, which NumPy 2.4 no longer has, its limit is
+      always 0.3, and it stops with an assertion or NaN where the curve is flat at the limit.
 
     Args:
         lowest, highest: range of all pixel scores that will come, from a first pass over the *scores*.

@@ -1,0 +1,22 @@
+"""The paper's tables from ``metrics.csv``, as CSV, LaTeX and text."""
+
+from __future__ import annotations
+
+from multiflow.tables.build import TABLES, make_table
+from multiflow.tables.context import ExperimentContext, Protocol, TableContext, table_context
+from multiflow.tables.model import Cell, Column, Row, Table
+from multiflow.tables.text import format_text
+
+__all__ = [
+    "TABLES",
+    "Cell",
+    "Column",
+    "ExperimentContext",
+    "Protocol",
+    "Row",
+    "Table",
+    "TableContext",
+    "format_text",
+    "make_table",
+    "table_context",
+]

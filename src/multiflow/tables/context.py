@@ -1,0 +1,117 @@
+"""What a table has to say about the run beside its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiflow.config import Config, Foreground
+
+__all__ = ["ExperimentContext", "Protocol", "TableContext", "table_context"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How an experiment's numbers came about; printed in the footnotes.
+
+    Attributes:
+        sample_score: from the views to the sample, in words.
+        evaluation_size: side of the maps at which pixels are counted, px.
+        foreground: the rule of the foreground masks, in words.
+        epochs: epochs of the training.
+    """
+
+    sample_score: str
+    evaluation_size: int
+    foreground: str
+    epochs: int
+
+    def sentences(self) -> dict[str, str]:
+        """Each choice as a phrase, by attribute."""
+        return {
+            "sample_score": f"sample score: {self.sample_score}",
+            "evaluation_size": f"pixel metrics at {self.evaluation_size} × {self.evaluation_size} px",
+            "foreground": f"foreground: {self.foreground}",
+            "epochs": f"{self.epochs} epoch{'s' if self.epochs != 1 else ''}",
+        }
+
+
+@dataclass(frozen=True)
+class ExperimentContext:
+    """The classes and seeds that an experiment runs on, and its protocol."""
+
+    classes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class TableContext:
+    """The run behind the tables.
+
+    Attributes:
+        dataset: its name, as printed.
+        data_protocol: which part of it, how many views, one model per class or for all; in words.
+        classes: folder names in the order of the rows.
+        experiments: by name; one that is missing here is taken to run on all classes.
+        published: collection of published numbers to print beside, or None; only for the same data and
+            protocol.
+        methods: experiments that stand for a method in Tables 1, 5, 6 and 7, with their printed names.
+    """
+
+    dataset: str
+    data_protocol: str
+    classes: tuple[str, ...]
+    experiments: Mapping[str, ExperimentContext] = field(default_factory=dict)
+    published: str | None = None
+    methods: Mapping[str, str] = field(default_factory=lambda: {"multiflow": "Multi-Flow"})
+
+    def classes_of(self, experiment: str) -> tuple[str, ...]:
+        """Classes whose mean is an experiment's average."""
+        known = self.experiments.get(experiment)
+        return known.classes if known else self.classes
+
+
+def table_context(config: Config) -> TableContext:
+    """The context of a configuration's tables."""
+    from multiflow.config import resolve_experiment
+
+    experiments = {}
+    for name in config.experiments:
+        resolved = resolve_experiment(config, name)
+        experiments[name] = ExperimentContext(
+            classes=tuple(config.classes_of(name)),
+            seeds=tuple(config.seeds_of(name)),
+            protocol=Protocol(
+                sample_score=_SAMPLE_SCORES[resolved.evaluation.sample_score],
+                evaluation_size=config.features.ground_truth_size,
+                foreground=_foreground(resolved.foreground),
+                epochs=resolved.training.epochs,
+            ),
+        )
+    pictures = "rendered" if config.rendering is not None else config.dataset.annotations
+    views = len(config.dataset.cameras)
+    return TableContext(
+        dataset=config.dataset.name,
+        data_protocol=f"{pictures}, {views} view{'s' if views != 1 else ''} per sample, one model per class",
+        classes=tuple(config.dataset.classes),
+        experiments=experiments,
+        published=config.dataset.published,
+    )
+
+
+_SAMPLE_SCORES = {"max": "maximum over the views", "mean": "mean over the views' maxima"}
+
+
+def _foreground(foreground: Foreground) -> str:
+    if foreground.method == "none":
+        return "none, the whole image counts"
+    steps: list[str] = [foreground.method]
+    if foreground.fill_holes:
+        steps.append("holes filled")
+    if foreground.dilation:
+        steps.append(f"dilated by {foreground.dilation} px at {foreground.image_size} px")
+    steps.append(f"{foreground.to_grid} to the feature grid")
+    return ", ".join(steps)
