@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelMetrics", "PixelResult"]
 
-MARGIN = 3
-"""Strips that stay empty below the lowest and above the highest score."""
-
 
 @dataclass(frozen=True)
 class PixelResult:
@@ -39,9 +36,8 @@ class PixelMetrics:
 
     Three details differ from a plain call of ADEval, none of them changes its definition:
 
-    - Scores are handed over as centres of strips, and the outermost strips stay empty. A score on the edge
-      of the range is then counted once; ADEval's GPU class counts those at the upper bound twice. CPU and GPU
-      give the same counts.
+    - Scores are handed over as centres of strips. A score on the upper bound of the range is then counted
+      once; ADEval's GPU class would count it twice. CPU and GPU give the same counts.
     - A score of exactly 0 has a strip of its own. Masked background is 0 everywhere, and one strip for it
       and the lowest foreground scores would tie them (a pixel AUROC off by 2e-4 on the golden data).
     - The curves are integrated here: ADEval calls ``np.trapz``, which NumPy 2.4 no longer has, its limit is
@@ -78,10 +74,10 @@ class PixelMetrics:
         self.strips = strips
         self.false_positive_limit = false_positive_limit
         self.device = device
-        # Beside the margins: two strips for the steps around zero, one for the highest score itself.
+        # Two strips for the steps around zero, one for the highest score itself.
         self._strips_per_unit = 0.0
         if self.highest > self.lowest:
-            self._strips_per_unit = (strips - 2 * MARGIN - 3) / (self.highest - self.lowest)
+            self._strips_per_unit = (strips - 3) / (self.highest - self.lowest)
         adeval = _import_adeval()
         accumulator = adeval.EvalAccumulatorCuda if device.startswith("cuda") else adeval.EvalAccumulator
         self._accumulator: Any = accumulator(0.0, float(strips), nstrips=strips)
@@ -115,7 +111,7 @@ class PixelMetrics:
             )
         strip = torch.floor((scores - self.lowest) * self._strips_per_unit)
         # The sign moves what is below and above zero one strip away from it; monotone, so no rank changes.
-        centres = (strip + torch.sign(scores) + (MARGIN + 1) + 0.5).float()
+        centres = (strip + torch.sign(scores) + 1.5).float()
         if self.device.startswith("cuda"):
             self._accumulator.add_anomap(centres, truth.to(torch.uint8))
         else:
