@@ -307,8 +307,8 @@ def _no_download(features: Features, address: str, path: Path, error: Exception)
     reason = " ".join(str(error).split())[:120]
     place = path.parent / (address.rpartition("/")[2] if address.endswith(".pth") else "model.safetensors")
     return InputError(
-        f"{path}: cannot download the weights of {features.backbone} from {address} ({reason}); run this rule on a "
-        f"machine with network, or download the file to {place} and set features.weights to that path"
+        f"{path}: cannot download the weights of {features.backbone} from {address} ({reason}); run this "
+        f"rule on a machine with network, or download it to {place} and set features.weights to that path"
     )
 
 

@@ -51,7 +51,7 @@ def extract_features(
     The groups ``train`` and ``test`` hold, for N samples of V views: ``features`` [N, V, C, H, W] (one chunk
     a sample, with a checksum), ``label`` [N, V], ``anomaly_class`` [N, V], ``sample`` [N], ``image`` [N, V]
     and ``ground_truth`` [N, V, S, S]; ``train`` also ``channel_mean`` and ``channel_std`` [C], over all
-    training images and as stored. All images and masks are in the orientation that the flip column gives them.
+    training images and as stored. Images and masks are in the orientation that the flip column gives.
     :class:`multiflow.store.FeatureFile` reads the file.
 
     Memory is bounded by a few samples, whatever their number.
@@ -225,8 +225,8 @@ class _Writer:
         stored = features.astype(self._dtype, copy=False)
         if not np.isfinite(stored).all():
             raise InputError(
-                f"{self._group.name[1:]}: sample {self._samples[index]}: expected finite features, found values "
-                f"beyond {self._dtype}; set features.dtype to float32, or check features.weights"
+                f"{self._group.name[1:]}: sample {self._samples[index]}: expected finite features, found "
+                f"values beyond {self._dtype}; set features.dtype to float32, or check features.weights"
             )
         if self._features is None:
             shape = (len(self._samples), *stored.shape)

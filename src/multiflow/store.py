@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from multiflow.errors import InputError
 
-__all__ = ["FeatureFile", "ForegroundFile", "Hdf5File", "atomic_path", "create_hdf5", "write_strings"]
+__all__ = [
+    "FeatureFile",
+    "FeatureSplit",
+    "ForegroundFile",
+    "ForegroundSplit",
+    "Hdf5File",
+    "atomic_path",
+    "create_hdf5",
+    "write_strings",
+]
 
 
 @contextmanager
