@@ -8,7 +8,6 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -148,7 +147,7 @@ def train_flow(
         weight_decay=training.weight_decay,
     )
     state = _State(model, optimizer, torch.Generator().manual_seed(seed))
-    fingerprint = _fingerprint(data, features, flow, training, seed, device)
+    fingerprint = _fingerprint(samples, foreground, flow, training, seed, device)
     state.resume(checkpoint, fingerprint)
     step = torch.compile(model) if training.compile else model
 
@@ -189,9 +188,9 @@ def train_flow(
         output,
         model.cpu(),
         metadata={
-            "class": data.features.class_name,
+            "class": data.features.attribute("class"),
             "cameras": " ".join(data.features.cameras),
-            "backbone": data.features.backbone,
+            "backbone": data.features.attribute("backbone"),
             "seed": str(seed),
         },
         extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
@@ -242,23 +241,16 @@ def _batches(count: int, training: config.Training, place: Path) -> int:
 
 
 def _fingerprint(
-    data: FlowInput,
-    features: config.Features,
-    flow: config.Flow,
-    training: config.Training,
-    seed: int,
-    device: torch.device,
+    samples: Tensor, foreground: Tensor, flow: config.Flow, training: config.Training, seed: int, device: torch.device
 ) -> str:
     """Checksum of all that decides the result of a training, so that no other training's checkpoint is taken up."""
-    decides: dict[str, Any] = {
-        "samples": data.features.samples_sha256,
-        "extraction": data.features.provenance,
-        "foreground": None if data.foreground is None else data.foreground.provenance,
-        "to_grid": data.to_grid,
-        "features": features.model_dump(),
+    settings = {
         "flow": flow.model_dump(),
         "training": training.model_dump(exclude={"checkpoint_every"}),
         "seed": seed,
         "device": device.type,
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+    checksum = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    checksum.update(samples.numpy())
+    checksum.update(foreground.numpy())
+    return checksum.hexdigest()

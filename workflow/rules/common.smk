@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 
 from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
+from multiflow.flips import read_flips
 from multiflow.tables import TABLES, table_context
 
 try:

@@ -13,6 +13,18 @@ def annotation_file(wildcards):
     return [path for path in candidates if os.path.exists(path)][:1]
 
 
+def flip_row(wildcards):
+    """The class's row of the table of flips, so that only a change of this row reruns the class."""
+    if RUN.dataset.flips is None:
+        return None
+    try:
+        return read_flips(
+            RUN.dataset.flips, wildcards.class_name, RUN.dataset.cameras
+        )
+    except InputError:
+        return None  # the script says what is wrong, together with all else
+
+
 rule flip_views:
     input:
         annotations=annotation_file,
@@ -34,7 +46,7 @@ rule flip_views:
         dataset=RUN.dataset.model_dump(
             mode="json", exclude={"classes", "name", "published"}
         ),
-        flips=lambda wildcards: flips_of(RUN.dataset, wildcards.class_name),
+        flips=flip_row,
     message:
         "checking the images of {wildcards.class_name}"
     script:

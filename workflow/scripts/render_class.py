@@ -8,7 +8,7 @@ from multiflow.job import job
 from multiflow.rendering.settings import Rendering
 
 with job(snakemake.log[0]):
-    from multiflow.rendering import render_class
+    from multiflow.rendering.dataset import render_class
 
     class_name = snakemake.wildcards.class_name
     render_class(

@@ -7,12 +7,11 @@ from snakemake.script import snakemake
 from multiflow.job import job
 from multiflow.metrics import load_metrics
 from multiflow.store import atomic_path
-from multiflow.tables import TableContext, format_text, make_table
+from multiflow.tables import format_text, make_table
 
 with job(snakemake.log[0]):
-    context = TableContext(**snakemake.params.context)
     metrics_path = Path(snakemake.input.metrics)
-    table = make_table("table1", load_metrics(metrics_path), context)
+    table = make_table("table1", load_metrics(metrics_path), snakemake.params.context)
     results = metrics_path.parent
     with atomic_path(snakemake.output.summary) as temporary:
         temporary.write_text(

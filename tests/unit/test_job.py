@@ -1,0 +1,58 @@
+"""A rule's work: its log, a user's mistake in one line, and no two processes at once."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from multiflow.errors import InputError
+from multiflow.job import job
+
+
+def test_messages_go_to_the_log(tmp_path: Path) -> None:
+    with job(tmp_path / "logs" / "rule.log"):
+        logging.getLogger("multiflow.training").info("epoch 1/2")
+    assert (tmp_path / "logs" / "rule.log").read_text().endswith("INFO epoch 1/2\n")
+
+
+def test_a_mistake_ends_the_process_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "rule.log"):
+        raise InputError(["a.csv: line 3: expected 0 or 1, found 7; mend it", "b.csv: missing; add it"])
+    assert caught.value.code == 1
+    printed = capsys.readouterr().err
+    assert printed.splitlines() == ["a.csv: line 3: expected 0 or 1, found 7; mend it", "b.csv: missing; add it"]
+    assert "Traceback" not in (tmp_path / "rule.log").read_text()
+
+
+def test_an_unexpected_error_keeps_its_traceback_in_the_log(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "rule.log"):
+        1 / 0  # noqa: B018
+    assert "ZeroDivisionError" in (tmp_path / "rule.log").read_text()
+
+
+def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
+    log, order = tmp_path / "rule.log", tmp_path / "order.txt"
+    program = textwrap.dedent(
+        f"""
+        import sys, time
+        from multiflow.job import job
+        with job({str(log)!r}):
+            with open({str(order)!r}, "a") as stream:
+                stream.write(sys.argv[1] + " begins\\n")
+                stream.flush()
+                time.sleep(float(sys.argv[2]))
+                stream.write(sys.argv[1] + " ends\\n")
+        """
+    )
+    first = subprocess.Popen([sys.executable, "-c", program, "first", "1.5"])
+    while not order.exists() or not order.read_text():
+        assert first.poll() is None
+    subprocess.run([sys.executable, "-c", program, "second", "0"], check=True, timeout=60)
+    assert first.wait(timeout=60) == 0
+    assert order.read_text().split("\n")[:-1] == ["first begins", "first ends", "second begins", "second ends"]
+    assert "an earlier process still works on this job" in log.read_text()
