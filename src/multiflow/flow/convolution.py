@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from multiflow.views import CameraGraph
 
-__all__ = ["bias_matrix", "fused_convolution", "mixing_matrices", "replicate_pad"]
+__all__ = ["bias_matrix", "fused_convolution", "message_sources", "replicate_pad"]
 
 
 def replicate_pad(maps: Tensor, padding: int) -> Tensor:
@@ -27,32 +28,46 @@ def replicate_pad(maps: Tensor, padding: int) -> Tensor:
     return padded.view(views, batch, channels, height + 2 * padding, width + 2 * padding)
 
 
-@lru_cache(maxsize=64)
-def mixing_matrices(
-    graph: CameraGraph, messages_are_edges: bool, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, ...]:
-    """Return, per view, the matrix ``[1 + neighbours, sources]`` that selects and weights its sources.
+@dataclass(frozen=True)
+class Sources:
+    """Which maps every view reads: row s * B + b of the maps ``[S * B, ...]`` is source s of sample b.
 
-    The first row selects the view itself, the others its messages with the weight 1/|N| (paper equation 4).
+    Attributes:
+        index: rows in the order in which they are read: by view, by sample, by source.
+        weight: of each of these rows, ``[rows, 1]``.
+        sizes: number of rows of each view.
+    """
+
+    index: Tensor
+    weight: Tensor
+    sizes: list[int]
+
+
+@lru_cache(maxsize=64)
+def message_sources(
+    graph: CameraGraph, messages_are_edges: bool, batch: int, dtype: torch.dtype, device: torch.device
+) -> Sources:
+    """Return what every view reads: itself, then its messages with the weight 1/|N| (paper equation 4).
+
     Sources are the views, followed by one source per edge when ``messages_are_edges``: then a message is read
     from its edge, else from the sending view.
     """
-    count = graph.views + (len(graph.edges) if messages_are_edges else 0)
-    matrices = []
+    index, weight, sizes = [], [], []
     edge = graph.views
     for view, senders in enumerate(graph.neighbors):
-        matrix = torch.zeros(1 + len(senders), count, dtype=dtype)
-        matrix[0, view] = 1
-        for row, sender in enumerate(senders, start=1):
-            matrix[row, edge if messages_are_edges else sender] = 1 / len(senders)
-            edge += 1
-        matrices.append(matrix.to(device))
-    return tuple(matrices)
+        messages = range(edge, edge + len(senders)) if messages_are_edges else senders
+        edge += len(senders)
+        index += [source * batch + sample for sample in range(batch) for source in (view, *messages)]
+        weight += [1.0, *(1 / len(senders) for _ in senders)] * batch
+        sizes.append(batch * (1 + len(senders)))
+    return Sources(
+        torch.tensor(index, device=device), torch.tensor(weight, dtype=dtype, device=device)[:, None], sizes
+    )
 
 
 @lru_cache(maxsize=64)
 def bias_matrix(graph: CameraGraph, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return ``[V, V + edges]``: how the biases, ordered as in `mixing_matrices`, add up in every view."""
+    """Return ``[V, V + edges]``: how the biases, ordered as in `message_sources`, add up in every view."""
     blocks = [
         torch.full((1, 1 + len(senders)), 1 / max(len(senders), 1), dtype=dtype)
         for senders in graph.neighbors
@@ -72,77 +87,72 @@ class _FusedConvolution(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, maps: Tensor, bias: Tensor, padding: int, mixing: Sequence[Tensor], *weights: Tensor
+        ctx: FunctionCtx, maps: Tensor, bias: Tensor, padding: int, sources: Sources, *weights: Tensor
     ) -> Tensor:
-        rows, size = _padded_rows(maps, padding)
-        outputs = []
-        for view, (matrix, weight) in enumerate(zip(mixing, weights, strict=True)):
-            inputs = _select(matrix, rows, size)
-            outputs.append(torch.conv2d(inputs, weight, bias[view]))
+        padded = replicate_pad(maps, padding)
+        inputs = _read(padded, sources)
         ctx.save_for_backward(maps, *weights)
         ctx.padding = padding  # type: ignore[attr-defined]
-        ctx.mixing = mixing  # type: ignore[attr-defined]
-        return torch.stack(outputs)
+        ctx.sources = sources  # type: ignore[attr-defined]
+        return torch.stack(
+            [torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)]
+        )
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, *weights = ctx.saved_tensors  # type: ignore[attr-defined]
-        padding, mixing = ctx.padding, ctx.mixing  # type: ignore[attr-defined]
-        views, batch, channels, height, width = maps.shape
-        rows, size = _padded_rows(maps, padding)
-        rows_gradient = torch.zeros_like(rows, memory_format=torch.contiguous_format)
-        weight_gradients, bias_gradients = [], []
-        for matrix, weight, view_gradient in zip(mixing, weights, gradient.contiguous(), strict=True):
-            inputs_gradient, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
+        padding, sources = ctx.padding, ctx.sources  # type: ignore[attr-defined]
+        padded = replicate_pad(maps, padding)
+        input_gradients, weight_gradients, bias_gradients = [], [], []
+        for inputs, weight, view_gradient in zip(
+            _read(padded, sources), weights, gradient.contiguous(), strict=True
+        ):
+            input_gradient, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
                 view_gradient,
-                _select(matrix, rows, size),
+                inputs,
                 weight,
-                [weight.shape[0]],
-                [1, 1],
-                [0, 0],
-                [1, 1],
-                False,
-                [0, 0],
-                1,
-                [True, True, True],
+                bias_sizes=[weight.shape[0]],
+                stride=[1, 1],
+                padding=[0, 0],
+                dilation=[1, 1],
+                transposed=False,
+                output_padding=[0, 0],
+                groups=1,
+                output_mask=[True, True, True],
             )
-            rows_gradient.baddbmm_(
-                matrix.t().expand(batch, -1, -1), inputs_gradient.view(batch, len(matrix), rows.shape[2])
-            )
+            input_gradients.append(input_gradient.view(-1, padded[0, 0].numel()))
             weight_gradients.append(weight_gradient)
             bias_gradients.append(bias_gradient)
-        maps_gradient = rows_gradient.view(batch, views * channels, *size)
+        rows = torch.cat(input_gradients).mul_(sources.weight)
+        padded_gradient = torch.zeros_like(padded)
+        padded_gradient.view(-1, rows.shape[1]).index_add_(0, sources.index, rows)
+        maps_gradient = padded_gradient
         if padding:
-            # Only the shape of the second argument is read.
-            shape = maps.view(batch, views * channels, height, width)
-            maps_gradient = torch.ops.aten.replication_pad2d_backward(maps_gradient, shape, [padding] * 4)
-        maps_gradient = maps_gradient.view(batch, views, channels, height, width).transpose(0, 1).contiguous()
+            maps_gradient = torch.ops.aten.replication_pad2d_backward(
+                padded_gradient.flatten(0, 1), maps.flatten(0, 1), [padding] * 4
+            ).view(maps.shape)
         return maps_gradient, torch.stack(bias_gradients), None, None, *weight_gradients
 
 
-def _padded_rows(maps: Tensor, padding: int) -> tuple[Tensor, tuple[int, int]]:
-    """Return the padded maps as ``[B, V, C * H * W]`` and their height and width."""
-    padded = replicate_pad(maps, padding)
-    return padded.flatten(2).transpose(0, 1), (padded.shape[3], padded.shape[4])
-
-
-def _select(matrix: Tensor, rows: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the weighted sources of one view, concatenated: ``[B, sources * C, H, W]``."""
-    return torch.bmm(matrix.expand(len(rows), -1, -1), rows).view(len(rows), -1, *size)
+def _read(padded: Tensor, sources: Sources) -> list[Tensor]:
+    """Return per view its weighted sources, concatenated: ``[B, sources * C, H, W]``."""
+    _, batch, _, height, width = padded.shape
+    rows = padded.view(-1, padded[0, 0].numel()).index_select(0, sources.index).mul_(sources.weight)
+    return [part.view(batch, -1, height, width) for part in torch.split(rows, sources.sizes)]
 
 
 def fused_convolution(
-    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, mixing: Sequence[Tensor]
+    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources
 ) -> Tensor:
     """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
 
     Args:
-        maps: the sources, see `mixing_matrices`.
+        maps: the sources, see `message_sources`.
         weights: per view ``[O, (1 + neighbours) * C, k, k]``.
         bias: ``[V, O]``.
         padding: replicate padding, k // 2.
-        mixing: per view which sources it reads with which weight.
+        sources: which of the maps each view reads.
     """
-    output: Tensor = _FusedConvolution.apply(maps.contiguous(), bias, padding, mixing, *weights)
+    output: Tensor = _FusedConvolution.apply(maps.contiguous(), bias, padding, sources, *weights)
     return output

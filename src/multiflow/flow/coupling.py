@@ -91,7 +91,7 @@ class CouplingBlock(nn.Module):
 
     def _transform(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(output, gamma)
-        return torch.addcmul(shift, half, log_scale.exp()), log_scale.sum(dim=2)
+        return half * log_scale.exp() + shift, log_scale.sum(dim=2)
 
     def _scale_and_shift(self, output: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = (output * gamma.view(-1, 1, 1, 1, 1)).chunk(2, dim=2)

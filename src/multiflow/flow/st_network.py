@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from multiflow.flow.attention import EdgeAttention
-from multiflow.flow.convolution import bias_matrix, fused_convolution, mixing_matrices, replicate_pad
+from multiflow.flow.convolution import bias_matrix, fused_convolution, message_sources, replicate_pad
 from multiflow.views import CameraGraph
 
 __all__ = ["Fusion", "StNetwork"]
@@ -98,7 +98,7 @@ class StNetwork(nn.Module):
             [weight.to(dtype) for weight in self.out_weights],
             biases.to(dtype),
             self.padding,
-            mixing_matrices(self.graph, self.attention is not None, dtype, device),
+            message_sources(self.graph, self.attention is not None, maps.shape[1], dtype, device),
         )
 
     def extra_repr(self) -> str:
