@@ -1,0 +1,266 @@
+"""The samples table: what is read, what is refused, and that a data set is never written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tiny_data import dataset, write_class
+
+from multiflow.errors import InputError
+from multiflow.samples import load_samples, read_samples, write_samples
+
+
+def _problems(root: Path, **changes: Any) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read_samples(dataset(**changes), root, "thing", processes=0)
+    assert all("\n" not in line for line in caught.value.problems)
+    return caught.value.problems
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def _tree(root: Path) -> dict[str, tuple[bytes, int, int]]:
+    return {
+        str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_rows_are_views_in_order(tmp_path: Path) -> None:
+    _edit(write_class(tmp_path), lambda content: content["test"].reverse())
+    frame = read_samples(dataset(cameras=["C2", "C1", "C3"]), tmp_path, "thing", processes=2)
+    assert frame["camera"].tolist() == ["C2", "C1", "C3"] * 7
+    assert frame["split"].tolist() == ["train"] * 9 + ["test"] * 12
+    assert frame["sample"].drop_duplicates().tolist() == [
+        "thing_0000_OK", "thing_0001_OK", "thing_0002_OK", "thing_0007_NG_HS", "thing_0000_NG_HS", "thing_0007_OK",
+    ]  # fmt: skip
+    assert (frame[["width", "height"]] == [96, 80]).all(axis=None)
+    assert all((tmp_path / path).is_file() for path in [*frame["image"], *filter(None, frame["mask"])])
+    assert frame["sha256"].nunique() == len(frame)
+
+
+def test_samples_of_one_key_in_train_and_test_stay_apart(tmp_path: Path) -> None:
+    write_class(tmp_path)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    views = frame[frame["sample"] == "thing_0000_OK"]
+    assert views["split"].tolist() == ["train"] * 3 + ["test"] * 3
+    assert all(f"_{split}2024" in image for split, image in zip(views["split"], views["image"], strict=True))
+
+
+def test_label_is_the_views_own_not_the_folders(tmp_path: Path) -> None:
+    write_class(tmp_path)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    hidden = frame[(frame["camera"] == "C3") & frame["image"].str.contains("/NG/")]
+    assert len(hidden) == 2
+    assert hidden["label"].tolist() == [0, 0]
+    assert hidden["mask"].tolist() == ["", ""]
+    assert frame["label"].sum() == 4
+    assert set(frame[frame["label"] == 1]["anomaly_class"]) == {"HS"}
+
+
+def test_key_holds_defect_code_and_double_underscore(tmp_path: Path) -> None:
+    write_class(tmp_path, name="audio_C4_jack_")
+    frame = read_samples(dataset(), tmp_path, "audio_C4_jack_", processes=0)
+    assert {"audio_C4_jack__0000_OK", "audio_C4_jack__0000_NG_HS"} <= set(frame["sample"])
+
+
+def test_one_camera_and_another_annotation_set(tmp_path: Path) -> None:
+    write_class(tmp_path, cameras=("C1",), annotations="realiad_jsons_sv", mode="L")
+    frame = read_samples(
+        dataset(cameras=["C1"], annotations="realiad_jsons_sv"), tmp_path, "thing", processes=0
+    )
+    assert frame["camera"].tolist() == ["C1"] * 7
+    assert frame["label"].sum() == 2
+
+
+def test_annotations_nested_in_themselves(tmp_path: Path) -> None:
+    write_class(tmp_path, annotations="realiad_jsons/realiad_jsons")
+    assert len(read_samples(dataset(), tmp_path, "thing", processes=0)) == 21
+
+
+def test_camera_names_of_another_kind(tmp_path: Path) -> None:
+    write_class(tmp_path, cameras=("top", "left"))
+    frame = read_samples(dataset(cameras=["top", "left"]), tmp_path, "thing", processes=0)
+    assert frame["sample"].iloc[0] == "thing_0000_OK"
+
+
+def test_flips_come_from_the_table(tmp_path: Path) -> None:
+    write_class(tmp_path / "data")
+    table = tmp_path / "flips.csv"
+    table.write_text("class,C1,C2,C3,C4\nother,1,1,1,1\nthing,0,1,0,1\n")
+    frame = read_samples(dataset(flips=str(table)), tmp_path / "data", "thing", processes=0)
+    assert frame.groupby("camera")["flip"].unique().map(list).to_dict() == {"C1": [0], "C2": [1], "C3": [0]}
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("class,C1,C2,C3\nother,0,0,0\n", "class thing is missing; add a row such as thing,0,0,0"),
+        ("class,C1,C2\nthing,0,0\n", "camera C3 is missing; add a column C3"),
+        ("class,C1,C2,C3\nthing,0,2,0\n", "column C2: expected 0 or 1, found '2'"),
+        ("class,C1,C2,C3\nthing,0,0,0\nthing,0,0,1\n", "class thing has 2 rows"),
+        ("name,C1\nthing,0\n", "expected the columns class, C1, C2, C3"),
+        ("", "expected a table of flips, cannot read it"),
+    ],
+)
+def test_wrong_flip_table(tmp_path: Path, table: str, expected: str) -> None:
+    write_class(tmp_path / "data")
+    path = tmp_path / "flips.csv"
+    path.write_text(table)
+    (problem,) = _problems(tmp_path / "data", flips=str(path))
+    assert problem.startswith(str(path))
+    assert expected in problem
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    images = tmp_path / "realiad_1024" / "thing"
+    masks = sorted(images.rglob("*.png"))
+    Image.new("L", (50, 40), 255).save(masks[0])
+    masks[1].write_bytes(masks[1].read_bytes()[:30])
+    pictures = sorted(images.rglob("S0001/*.jpg"))
+    pictures[0].unlink()
+    pictures[1].write_bytes(pictures[1].read_bytes()[:400])
+    pictures[2].write_text("no picture")
+
+    def change(content: dict[str, Any]) -> None:
+        train, test = content["train"], content["test"]
+        del train[0]["mask_path"]
+        train[1]["image_path"] = 5
+        train.append(train[6] | {"image_path": train[6]["image_path"].replace("train", "again")})
+        train.append("nothing")
+        test[0]["image_path"] = "../../../thing_0000_OK_C1_x.jpg"
+        test[1]["image_path"] = "OK/no-camera.jpg"
+        test.append(test[2] | {"image_path": test[2]["image_path"].replace("_C3_", "_C9_")})
+        test[5]["anomaly_class"] = "AK"
+
+    _edit(annotations, change)
+    problems = _problems(tmp_path, flips=str(tmp_path / "absent.csv"))
+    for expected in (
+        "absent.csv: expected a table of flips",
+        "train[0]: expected the keys category, anomaly_class, image_path, mask_path, mask_path missing",
+        "train[1]: image_path: expected a text, found 5",
+        "train[9]: sample thing_0002_OK: second record for camera C1, the first is train[6]",
+        "train[10]: expected an object, found str",
+        "test[0]: image_path: expected a path below the data set's root",
+        "test[1]: image_path: expected a file name",
+        "test[5]: anomaly_class AK without a mask",
+        "train: sample thing_0000_OK: expected the cameras C1, C2, C3, C1, C2 missing",
+        "test: sample thing_0000_OK: expected the cameras C1, C2, C3, found also C9",
+        f"train[3]: {pictures[0]}: no such file",
+        f"train[4]: {pictures[1]}: expected a picture, cannot decode its 400 bytes",
+        f"train[5]: {pictures[2]}: expected a picture",
+        f"{masks[0]}: expected the size of the image, 96 x 80 px, found 50 x 40",
+        f"{masks[1]}: expected a picture",
+    ):
+        assert sum(expected in problem for problem in problems) == 1, (expected, problems)
+
+
+def test_many_problems_are_cut_short(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path, train=80)
+    _edit(annotations, lambda content: [record.pop("category") for record in content["train"]] and None)
+    problems = _problems(tmp_path)
+    assert len(problems) == 201
+    assert "... and 40 more problems" in problems[-1]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("records", [[], None])
+def test_empty_split(tmp_path: Path, split: str, records: list[Any] | None) -> None:
+    _edit(write_class(tmp_path), lambda content: content.update({split: records}))
+    (problem,) = _problems(tmp_path)
+    assert f"{split}: expected a list of records" in problem
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"meta": ', "line 1, column 10: malformed JSON"),
+        ("[]", "expected an object with meta, train and test, found a list"),
+        (
+            '{"meta": {"prefix": "thing/"}, "train": [1], "test": [1]}',
+            "meta: expected a text under normal_class",
+        ),
+    ],
+)
+def test_malformed_json(tmp_path: Path, content: str, expected: str) -> None:
+    path = write_class(tmp_path)
+    path.write_text(content)
+    (problem,) = _problems(tmp_path)
+    assert problem.startswith(str(path))
+    assert expected in problem
+
+
+def test_missing_folders_and_classes_say_what_there_is(tmp_path: Path) -> None:
+    write_class(tmp_path, name="nut")
+    assert "no class thing; available: nut" in _problems(tmp_path)[0]
+    assert "set dataset.annotations" in _problems(tmp_path, annotations="elsewhere")[0]
+    assert "set dataset.root" in _problems(tmp_path / "absent")[0]
+    write_class(tmp_path)
+    (problem,) = _problems(tmp_path, image_folder="realiad_512")
+    assert "set dataset.image_folder" in problem
+
+
+def test_warnings_for_masks_that_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = write_class(tmp_path)
+    mask = sorted(tmp_path.rglob("*.png"))[0]
+    Image.fromarray(np.ones((80, 96), np.uint8)).save(mask)
+    _edit(annotations, lambda content: content["train"][0].update(mask_path=content["test"][6]["mask_path"]))
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert "no pixel above 127" in caplog.text
+    assert "the mask of a view of class OK is ignored" in caplog.text
+    assert frame["mask"].iloc[0] == ""
+
+
+def test_table_survives_a_round_trip_with_the_same_bytes(tmp_path: Path) -> None:
+    write_class(tmp_path / "data", name="NA")
+    frame = read_samples(dataset(), tmp_path / "data", "NA", processes=0)
+    write_samples(frame, tmp_path / "a.csv")
+    loaded = load_samples(tmp_path / "a.csv")
+    pd.testing.assert_frame_equal(frame, loaded, check_dtype=False)
+    write_samples(loaded, tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert str(tmp_path) not in (tmp_path / "a.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("camera", "kamera"),
+        lambda text: "\n".join(text.splitlines()[:-1]),
+        lambda text: text.splitlines()[0] + "\n",
+        lambda text: text.replace(",96,80", ",x,80", 1),
+        lambda text: "",
+    ],
+)
+def test_a_damaged_table_is_refused(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    write_class(tmp_path / "data")
+    path = tmp_path / "thing.csv"
+    write_samples(read_samples(dataset(), tmp_path / "data", "thing", processes=0), path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(InputError, match="delete it and rerun"):
+        load_samples(path)
+
+
+def test_a_read_only_data_set_is_only_read(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_class(root)
+    for path in [root, *root.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = _tree(root)
+    write_samples(read_samples(dataset(), root, "thing", processes=2), tmp_path / "thing.csv")
+    assert _tree(root) == before
+    assert sorted(os.listdir(tmp_path)) == ["data", "thing.csv"]
