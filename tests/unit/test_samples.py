@@ -45,7 +45,8 @@ def test_rows_are_views_in_order(tmp_path: Path) -> None:
     assert frame["camera"].tolist() == ["C2", "C1", "C3"] * 7
     assert frame["split"].tolist() == ["train"] * 9 + ["test"] * 12
     assert frame["sample"].drop_duplicates().tolist() == [
-        "thing_0000_OK", "thing_0001_OK", "thing_0002_OK", "thing_0007_NG_HS", "thing_0000_NG_HS", "thing_0007_OK",
+        "thing_0000_OK", "thing_0001_OK", "thing_0002_OK",
+        "thing_0007_NG_HS", "thing_0000_NG_HS", "thing_0007_OK",
     ]  # fmt: skip
     assert (frame[["width", "height"]] == [96, 80]).all(axis=None)
     assert all((tmp_path / path).is_file() for path in [*frame["image"], *filter(None, frame["mask"])])

@@ -25,7 +25,7 @@ def write_class(
 ) -> Path:
     """Write ``train`` normal samples and a test set of two normal and two scratched ones; return the JSON.
 
-    The last of several cameras does not see the scratch. Test samples share their numbers with training samples.
+    The last of several cameras does not see the scratch. Test samples share numbers with training samples.
     """
     random = np.random.default_rng(0)
     records: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}

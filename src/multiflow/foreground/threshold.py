@@ -84,7 +84,7 @@ def _polynomials(size: int) -> NDArray[np.float32]:
 
 
 def _foreground(distance: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mask [S, S] from distances: hysteresis at Otsu's threshold and its half, gaps closed, specks dropped."""
+    """Mask [S, S]: hysteresis at Otsu's threshold and its half, gaps closed, specks dropped."""
     # Without the upper end, a few brilliant pixels would pull the threshold up.
     clipped = np.minimum(distance, np.percentile(distance, 99))
     threshold = max(threshold_otsu(clipped), _NOISE)  # type: ignore[no-untyped-call]
