@@ -1,8 +1,9 @@
-"""How hard is a data set? AUROC of a nearest-neighbour detector on pretrained features, a yardstick for flows.
+"""How hard is a data set? AUROC of a nearest-neighbour detector on pretrained features: a yardstick.
 
-After PatchCore (Roth et al. 2022, arXiv 2106.08265), without coreset: an anomaly score is the largest distance
-of an image's patches to the nearest patch of all normal training images of the class, on EfficientNet-Lite0
-``blocks.5`` features at 256 px, standardised per channel. A sample's score is its highest image's.
+After PatchCore (Roth et al. 2022, arXiv 2106.08265), without coreset: an anomaly score is the largest
+distance of an image's patches to the nearest patch of all normal training images of the class, on
+EfficientNet-Lite0 ``blocks.5`` features at 256 px, standardised per channel. A sample's score is its highest
+image's.
 
 Example: python benchmarks/nearest_neighbor.py results/demo/data realiad_384 stud_brick coin_cell
 """
@@ -57,7 +58,9 @@ def anomaly_scores(features: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
     return torch.stack(nearest)
 
 
-def rate(root: Path, image_folder: str, class_name: str, flips: str | None) -> tuple[float, float, pd.DataFrame]:
+def rate(
+    root: Path, image_folder: str, class_name: str, flips: str | None
+) -> tuple[float, float, pd.DataFrame]:
     """Sample AUROC, image AUROC and the test samples (defect, score) of a class."""
     dataset = Dataset(image_folder=image_folder, classes=[class_name], flips=flips)
     samples = read_samples(dataset, root, class_name)
@@ -72,7 +75,9 @@ def rate(root: Path, image_folder: str, class_name: str, flips: str | None) -> t
 
 def main() -> None:
     """Rate the classes that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root", type=Path, help="folder of the data set")
     parser.add_argument("image_folder", help="folder of the class folders, such as realiad_384")
     parser.add_argument("classes", nargs="+")

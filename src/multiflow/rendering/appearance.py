@@ -1,4 +1,4 @@
-"""What differs between normal samples beside the part itself: pose, light, surface finish, backdrop, camera."""
+"""What differs between normal samples beside the part: pose, light, surface finish, backdrop, camera."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def draw_appearance(rng: np.random.Generator, yaw: float) -> Appearance:
         grain=float(rng.uniform(0.012, 0.035)),
         mottle=float(rng.uniform(0.01, 0.05)),
         dust=float(rng.uniform(0.0, 1.0) ** 2),
-        dirt=(int(rng.integers(0, 7)), int(rng.integers(10, 120))),
+        dirt=(int(rng.integers(0, 4)), int(rng.integers(10, 80))),
         texture_offset=rng.random(2),
     )

@@ -6,6 +6,7 @@ processes run in parallel instead (``multiflow.rendering.worker``).
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 from typing import Any
@@ -27,15 +28,17 @@ def _llvm_library() -> str:
     raise InputError("karellen-llvm-core: no libLLVM*.so among its files; reinstall the package")
 
 
-os.environ["DRJIT_LIBLLVM_PATH"] = _llvm_library()
+def _start() -> tuple[Any, Any, Any]:
+    """Load Mitsuba with its LLVM back-end, on one thread: the modules mitsuba, drjit and mitsuba_oidn."""
+    os.environ["DRJIT_LIBLLVM_PATH"] = _llvm_library()
+    mitsuba = importlib.import_module("mitsuba")
+    mitsuba.set_variant("llvm_ad_rgb")
+    drjit = importlib.import_module("drjit")
+    drjit.set_thread_count(1)
+    return mitsuba, drjit, importlib.import_module("mitsuba_oidn")
 
-import drjit as dr  # noqa: E402  (needs the path above)
-import mitsuba as mi  # noqa: E402
 
-mi.set_variant("llvm_ad_rgb")
-dr.set_thread_count(1)
-
-import mitsuba_oidn  # noqa: E402  (needs the variant)
+mi, dr, _oidn = _start()
 
 
 def float_buffer(values: Array) -> Any:
@@ -89,5 +92,5 @@ def load_scene(meshes: list[Any], environment: Array) -> Any:
 
 def denoise(radiance: Array, albedo: Array, normals: Array) -> Array:
     """Intel Open Image Denoise on ``[H, W, 3]`` pictures with noise-free albedo and normals as guides."""
-    quality = mitsuba_oidn.Quality.Fast
-    return np.array(mitsuba_oidn.denoise(radiance, albedo=albedo, normal=normals, hdr=True, quality=quality))
+    quality = _oidn.Quality.Fast
+    return np.array(_oidn.denoise(radiance, albedo=albedo, normal=normals, hdr=True, quality=quality))

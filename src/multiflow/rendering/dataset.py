@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import multiflow
@@ -30,8 +30,8 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
     """Render one class into ``root``, in Real-IAD's layout.
 
     Images and masks appear in ``<root>/realiad_<size>/<class>/`` at once when all are there, and
-    ``<root>/realiad_jsons/<class>.json`` last. Until then, finished samples wait in a hidden folder beside, from
-    which a later call with the same settings goes on. The bytes depend neither on ``processes`` nor on
+    ``<root>/realiad_jsons/<class>.json`` last. Until then, finished samples wait in a hidden folder beside,
+    from which a later call with the same settings goes on. The bytes depend neither on ``processes`` nor on
     interruptions.
 
     Raises:
@@ -112,9 +112,9 @@ def _finished(
                     stdin=subprocess.PIPE, stdout=write_end, stderr=errors, env=environment, text=True,
                 )  # fmt: skip
             workers.append(worker)
-            assert worker.stdin is not None  # for the type checker
-            worker.stdin.write(job.model_dump_json())
-            worker.stdin.close()
+            # A worker that dies at once leaves a broken pipe; its exit status is reported below.
+            with suppress(BrokenPipeError), worker.stdin as stream:  # type: ignore[union-attr]
+                stream.write(job.model_dump_json())
         os.close(write_end)
         for line in lines:
             yield int(line)
@@ -131,8 +131,8 @@ def _check(part: PartClass, workers: list[subprocess.Popen[str]], logs: list[Pat
             text = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             reason = text[-1] if text else f"it ended with status {worker.returncode}"
             raise InputError(
-                f"{part.name}: a rendering process failed: {reason} (log: {log}); run again to go on where it "
-                "stopped, with fewer processes if memory was short"
+                f"{part.name}: a rendering process failed: {reason} (log: {log}); run again to go on where "
+                "it stopped, with fewer processes if memory was short"
             )
 
 

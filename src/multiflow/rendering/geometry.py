@@ -111,7 +111,12 @@ def _outward(outline: Array) -> Array:
 
 
 def rounded_prism(
-    outline: Array, bottom: float, top: float, top_radius: float = 0.0, bottom_radius: float = 0.0, steps: int = 5
+    outline: Array,
+    bottom: float,
+    top: float,
+    top_radius: float = 0.0,
+    bottom_radius: float = 0.0,
+    steps: int = 5,
 ) -> Manifold:
     """Extrude an outline from ``bottom`` to ``top`` with rounded edges."""
     quarter = np.linspace(0, np.pi / 2, steps + 1)

@@ -109,7 +109,9 @@ class _Strata:
         x = ((mi.Float(self.pixel % width) + left + inside.x) * scale - 1) * tangent
         y = ((mi.Float(self.pixel // width) + top + inside.y) * scale - 1) * tangent
         right, up, forward = (_opaque(mi.Vector3f, axis) for axis in camera.axes())
-        return mi.Ray3f(_opaque(mi.Point3f, camera.position(height)), dr.normalize(forward + x * right - y * up))
+        return mi.Ray3f(
+            _opaque(mi.Point3f, camera.position(height)), dr.normalize(forward + x * right - y * up)
+        )
 
 
 def _opaque(kind: Any, values: Array) -> Any:
@@ -125,10 +127,11 @@ def _finish_textures() -> tuple[Any, Any]:
     slope_v = np.roll(relief, -1, 0) - np.roll(relief, 1, 0)
     fine = np.stack([slope_u / slope_u.std(), slope_v / slope_v.std(), tile(rng, 256, 2, 14)], -1)
     specks = np.clip((tile(rng, 512, 20, 90) - 2.6) * 1.5, 0, 1)[..., None]
-    return tuple(  # type: ignore[return-value]
-        mi.Texture2f(mi.TensorXf(texture.astype(np.float32)), wrap_mode=dr.WrapMode.Repeat)
-        for texture in (fine, specks)
-    )
+    return _texture(fine), _texture(specks)
+
+
+def _texture(values: Array) -> Any:
+    return mi.Texture2f(mi.TensorXf(values.astype(np.float32)), wrap_mode=dr.WrapMode.Repeat)
 
 
 def _weight(density: Any, other: Any) -> Any:
@@ -192,14 +195,16 @@ def shade(stage: Stage, camera: Camera, window: Window, k: int, seed: int) -> Sa
     weight = _weight(density, environment.pdf_direction(hit, sky, escaped))
     radiance += dr.select(escaped, throughput * environment.eval(second, escaped) * weight, mi.Color3f(0.0))
 
-    # The bounce ends here: what it hits is taken to be lit by the surroundings, the table darker near the part.
+    # The bounce ends here: what it hits counts as lit by the surroundings, the table darker near the part.
     met = bounced & second.is_valid()
     met_part = met & (second.p.z > _TABLE)
     reach = dr.opaque(mi.Float, stage.reach)
     distance = dr.sqrt(second.p.x * second.p.x + second.p.y * second.p.y)
     shadow = 1 - 0.75 * dr.exp(-dr.square(dr.maximum(distance - 0.75 * reach, 0.0) / (0.45 * reach)))
     met_color = second.shape.eval_attribute_3("vertex_color", second, met_part)
-    indirect = dr.select(met_part, met_color * 0.55, table_color * shadow) * _opaque(mi.Color3f, stage.ambient)
+    indirect = dr.select(met_part, met_color * 0.55, table_color * shadow) * _opaque(
+        mi.Color3f, stage.ambient
+    )
     radiance += dr.select(met, throughput * indirect, mi.Color3f(0.0))
     radiance = dr.minimum(dr.select(dr.isfinite(radiance), radiance, 0.0), _BRIGHTEST)
 
@@ -217,7 +222,12 @@ def shade(stage: Stage, camera: Camera, window: Window, k: int, seed: int) -> Sa
         return np.stack([per_sample(values[channel]).mean(-1) for channel in range(3)], -1).astype(np.float32)
 
     return Samples(
-        mean(radiance), mean(albedo), mean(guide), per_sample(covered).mean(-1), per_sample(depth), per_sample(defect)
+        mean(radiance),
+        mean(albedo),
+        mean(guide),
+        per_sample(covered).mean(-1),
+        per_sample(depth),
+        per_sample(defect),
     )
 
 

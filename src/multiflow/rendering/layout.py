@@ -27,8 +27,8 @@ class PlannedSample:
         split: ``train`` or ``test``.
         defect: Real-IAD's code, or None for a normal sample.
         number: the number in its folder's name, ``S0001``.
-        seed: of everything random in it; depends on the data set's seed, the class, the kind of sample and the
-            place within the kind, so that neither further classes nor further samples change it.
+        seed: of everything random in it; depends on the data set's seed, the class, the kind of sample and
+            the place within the kind, so that neither further classes nor further samples change it.
     """
 
     part: str

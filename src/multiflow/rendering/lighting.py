@@ -25,7 +25,8 @@ def environment_map(appearance: Appearance) -> Array:
     azimuth = (np.arange(width)[None] + 0.5) / width * 2 * np.pi
     # Mitsuba's map has y up and is turned by 90 degrees about x in the scene.
     direction = np.stack(
-        np.broadcast_arrays(np.sin(azimuth) * np.sin(polar), np.cos(azimuth) * np.sin(polar), np.cos(polar)), -1
+        np.broadcast_arrays(np.sin(azimuth) * np.sin(polar), np.cos(azimuth) * np.sin(polar), np.cos(polar)),
+        -1,
     )
     up = direction[..., 2:]
     *factors, room = appearance.light_factors

@@ -24,7 +24,12 @@ class Noise3:
         position = np.arange(self.cells * self.fineness) / self.fineness
         cell = np.floor(position).astype(int)
         t = (position - cell).astype(np.float32)
-        weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+        weights = (
+            (1 - t) ** 3 / 6,
+            (3 * t**3 - 6 * t**2 + 4) / 6,
+            (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+            t**3 / 6,
+        )
         for axis in range(3):
             shape = [1, 1, 1]
             shape[axis] = -1

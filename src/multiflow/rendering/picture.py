@@ -54,10 +54,16 @@ def render_views(
 def _mesh(index: int, layer: Layer) -> Any:
     surface = layer.surface
     finish = np.stack(
-        [np.clip(layer.roughness, 0.05, 1), np.full(len(layer.roughness), float(layer.metal)), layer.defect], -1
+        [np.clip(layer.roughness, 0.05, 1), np.full(len(layer.roughness), float(layer.metal)), layer.defect],
+        -1,
     )
     return load_mesh(
-        f"layer{index}", surface.positions, surface.normals, surface.texture, np.clip(layer.color, 0, 1), finish
+        f"layer{index}",
+        surface.positions,
+        surface.normals,
+        surface.texture,
+        np.clip(layer.color, 0, 1),
+        finish,
     )
 
 
@@ -111,7 +117,11 @@ def _table(stage: Stage, camera: Camera, size: int, seed: int) -> Array:
     (near, weight), (wide, _) = smoothed(2.6), smoothed(12.0)
     coarse = np.where(weight > 0.02, near, wide).astype(np.float32)
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(coarse[..., c])).resize((size, size), Image.Resampling.BICUBIC))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(coarse[..., c])).resize(
+                (size, size), Image.Resampling.BICUBIC
+            )
+        )
         for c in range(3)
     ]
     return np.stack(channels, -1)
@@ -127,4 +137,6 @@ def _fade(window: Window) -> Array:
         high = (length - steps) / width if start + length < window.size else np.ones(length)
         return np.clip(np.minimum(low, high), 0, 1)
 
-    return (ramp(window.top, window.height)[:, None] * ramp(window.left, window.width))[..., None].astype(np.float32)
+    return (ramp(window.top, window.height)[:, None] * ramp(window.left, window.width))[..., None].astype(
+        np.float32
+    )

@@ -26,7 +26,13 @@ Record = dict[str, str | None]
 
 
 def contact_sheet(
-    root: Path, image_folder: str, part: str, flips: Sequence[int], path: Path, normal: int = 2, tile: int = 224
+    root: Path,
+    image_folder: str,
+    part: str,
+    flips: Sequence[int],
+    path: Path,
+    normal: int = 2,
+    tile: int = 224,
 ) -> None:
     """Draw some normal samples and the first one of each defect code of a class.
 
@@ -79,7 +85,11 @@ def _choose(records: list[Record], normal: int) -> dict[str, list[Record]]:
 
 def _view(folder: Path, record: Record, flip: bool, tile: int) -> Array:
     """One view as a tile ``[tile, tile, 3]``, its defect outlined."""
-    image = Image.open(folder / str(record["image_path"])).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
+    image = (
+        Image.open(folder / str(record["image_path"]))
+        .convert("RGB")
+        .resize((tile, tile), Image.Resampling.LANCZOS)
+    )
     view = np.array(image)
     if record["mask_path"] is not None:
         mask = Image.open(folder / str(record["mask_path"])).resize((tile, tile), Image.Resampling.NEAREST)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from manifold3d import Manifold
 
 from multiflow.rendering.appearance import Appearance, draw_appearance
 from multiflow.rendering.defects import SURFACE_DEFECTS, Site, SurfaceDefect, chip, foreign_object
@@ -81,7 +80,13 @@ def make_specimen(part_class: PartClass, defect: str | None, rng: np.random.Gene
     layers = [_layer(component, damage, appearance) for component in damage.part.components]
     layers += damage.added
     placed = [
-        Layer(layer.surface.transformed(rotation, translation), layer.color, layer.roughness, layer.metal, layer.defect)
+        Layer(
+            layer.surface.transformed(rotation, translation),
+            layer.color,
+            layer.roughness,
+            layer.metal,
+            layer.defect,
+        )
         for layer in layers
     ]
     intact = None
@@ -130,8 +135,8 @@ def _damage(
 def _strength(rng: np.random.Generator) -> tuple[float, float]:
     """Size and contrast of a defect: half of them small, half of them large."""
     small = rng.random() < 0.5
-    size = rng.uniform(0.55, 0.8) if small else rng.uniform(0.85, 1.2)
-    return float(size), float(rng.uniform(0.55, 1.0))
+    size = rng.uniform(0.7, 0.95) if small else rng.uniform(1.0, 1.35)
+    return float(size), float(rng.uniform(0.65, 1.0))
 
 
 def _region(defect: str) -> str:

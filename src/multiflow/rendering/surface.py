@@ -114,7 +114,9 @@ class Surface:
         for axis in range(3):
             offset = np.zeros(3)
             offset[axis] = step
-            jacobian[:, :, axis] = (displacement(points + offset) - displacement(points - offset)) / (2 * step)
+            jacobian[:, :, axis] = (displacement(points + offset) - displacement(points - offset)) / (
+                2 * step
+            )
         jacobian += np.eye(3)
         rows = jacobian.transpose(1, 0, 2)
         cofactors = np.stack(

@@ -1,7 +1,7 @@
 """A process that renders some samples of a class: ``python -m multiflow.rendering.worker``.
 
-It reads a job as JSON from its standard input and prints one line per finished sample. Mitsuba needs a process
-of its own: it runs one thread per process, and importing it is not free of side effects.
+It reads a job as JSON from its standard input and prints one line per finished sample. Mitsuba needs a
+process of its own: it runs one thread per process, and importing it is not free of side effects.
 """
 
 from __future__ import annotations

@@ -73,7 +73,11 @@ def chip(site: Site, rng: np.random.Generator) -> Manifold:
 
 
 def _blob(
-    rng: np.random.Generator, radius: float, shape: tuple[float, float, float], roughness: float, frequency: float
+    rng: np.random.Generator,
+    radius: float,
+    shape: tuple[float, float, float],
+    roughness: float,
+    frequency: float,
 ) -> Manifold:
     noise = Noise3(rng)
 

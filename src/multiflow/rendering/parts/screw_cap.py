@@ -51,7 +51,12 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
     if missing != "band":
         band = revolve(
             fillet(
-                [(radius - 0.08, 0, 0), (radius + 0.025, 0, 0.02), (radius + 0.02, 0.25, 0.02), (radius - 0.08, 0.25, 0)],
+                [
+                    (radius - 0.08, 0, 0),
+                    (radius + 0.025, 0, 0.02),
+                    (radius + 0.02, 0.25, 0.02),
+                    (radius - 0.08, 0.25, 0),
+                ],
                 4,
             ),
             192,

@@ -30,14 +30,24 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
     paint = {letters.original_id(): (1.3, roughness)}  # raised letters are rubbed a little brighter
     solids = [
         rounded_prism(
-            rounded_rectangle(width, depth, 0.045, 6), 0, height, top_radius=0.035, bottom_radius=0.012, steps=6
+            rounded_rectangle(width, depth, 0.045, 6),
+            0,
+            height,
+            top_radius=0.035,
+            bottom_radius=0.012,
+            steps=6,
         )
     ]
     for column, row in _STUDS:
         place = ((column - (_COLUMNS - 1) / 2) * pitch, (row - (_ROWS - 1) / 2) * pitch, 0.0)
         if missing == f"stud {column} {row}":
             # A torn-off stud leaves a shallow crater with a rim.
-            rim = [(0.13, height - 0.02), (0.17, height - 0.02), (0.165, height + 0.012), (0.14, height + 0.005)]
+            rim = [
+                (0.13, height - 0.02),
+                (0.17, height - 0.02),
+                (0.165, height + 0.012),
+                (0.14, height + 0.005),
+            ]
             solids.append(revolve(rim, 48).translate(place))
             continue
         stud = rounded_prism(
