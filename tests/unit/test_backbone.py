@@ -107,7 +107,7 @@ def test_wrong_nodes_and_weights_are_one_line(weights: Path, changes: dict[str, 
     [
         (
             {"backbone": "tf_efficientnet_b55"},
-            "timm has no model tf_efficientnet_b55; close are tf_efficientnet_b5",
+            "timm has no model tf_efficientnet_b55; close are tf_eff",
         ),
         ({"backbone": "tf_efficientnet_b5.mine"}, "timm's are tf_efficientnet_b5.aa_in1k"),
         ({"backbone": "tf_efficientnet_b5.aa_in1k"}, "package holds tf_efficientnet_lite0 only"),
@@ -159,14 +159,23 @@ def test_without_network_one_line_says_what_to_fetch(tmp_path: Path, monkeypatch
     with pytest.raises(InputError) as caught:
         fetch_weights(Features(), tmp_path / "b5.safetensors")
     (line,) = caught.value.problems
-    for part in (
-        "tf_efficientnet_b5.aa_in1k",
-        "https://",
-        "tf_efficientnet_b5_aa-99018a74.pth",
-        str(tmp_path),
-        "no route",
-    ):
+    file = tmp_path / "tf_efficientnet_b5_aa-99018a74.pth"
+    for part in ("tf_efficientnet_b5.aa_in1k", "https://github.com/", str(file), "no route"):
         assert part in line
+
+
+def test_without_network_the_hugging_face_hub_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
+    with pytest.raises(InputError) as caught:
+        fetch_weights(Features(weights="hub@0123abc"), tmp_path / "b5.safetensors")
+    (line,) = caught.value.problems
+    assert "https://huggingface.co/timm/tf_efficientnet_b5.aa_in1k/resolve/0123abc/model.safetensors" in line
+    assert f"{tmp_path}/model.safetensors" in line
 
 
 def test_a_download_is_checked_and_recorded(
