@@ -2,8 +2,6 @@
 .PHONY: help demo test lint bench env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-# Snakemake finds the progress display beside the library.
-export PYTHONPATH := $(CURDIR)/src
 
 help:   ## these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,7 +20,7 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 	@.venv/bin/snakemake --lint
 
 bench: env  ## measure training step, feature extraction and DAG
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; .venv/bin/python $$benchmark || exit 1; done
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
 
 env:  ## install the environment and link it as .venv
 	@envs/install.sh
@@ -31,4 +29,4 @@ lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environmen
 	@.venv/bin/python envs/make_lock.py
 
 schema: env  ## write the configuration's schema and key table from its models
-	@.venv/bin/python -m multiflow.config_docs
+	@PYTHONPATH=src .venv/bin/python -m multiflow.config_docs

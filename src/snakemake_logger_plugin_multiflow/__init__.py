@@ -56,7 +56,9 @@ class LogHandler(LogHandlerBase):
     @staticmethod
     def _is_news(record: LogRecord) -> bool:
         message = record.getMessage() if record.msg else ""
-        return record.levelno >= WARNING or "Nothing to be done" in message
+        # The failed job has said what is wrong; that its command returned 1 is no news.
+        failed_script = message.startswith("RuleException:") and "CalledProcessError" in message
+        return (record.levelno >= WARNING and not failed_script) or "Nothing to be done" in message
 
     def _run_info(self, record: LogRecord) -> None:
         stats = {name: count for name, count in record.__dict__["stats"].items() if name != "total"}

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+from test_training import TRAINING, train
+
 from multiflow import config
 from multiflow.errors import InputError
 from multiflow.evaluation import compute_metrics, score_flow, write_metrics
@@ -15,8 +18,6 @@ from multiflow.flow_input import open_input
 from multiflow.metrics import METRICS
 from multiflow.scores import ScoreFile
 from multiflow.store import FeatureFile
-from sklearn.metrics import roc_auc_score
-from test_training import TRAINING, train
 
 Write = Callable[..., Path]
 

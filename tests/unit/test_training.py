@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from multiflow import config
 from multiflow.errors import InputError
 from multiflow.flow_input import open_input

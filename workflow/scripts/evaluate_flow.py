@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.config import Evaluation, Training
 from multiflow.evaluation import compute_metrics, score_flow, write_metrics
 from multiflow.flow_input import open_input

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.config import Features
 from multiflow.features import extract_features
 from multiflow.job import job

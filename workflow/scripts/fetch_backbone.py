@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.backbone import fetch_weights
 from multiflow.config import Features
 from multiflow.job import job

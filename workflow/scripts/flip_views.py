@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.config import Dataset
 from multiflow.job import job
 from multiflow.samples import read_samples, write_samples

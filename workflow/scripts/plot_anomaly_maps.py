@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.figures.anomaly_maps import plot_anomaly_maps
 from multiflow.job import job
 from multiflow.samples import load_samples

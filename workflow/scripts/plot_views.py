@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.figures.views import plot_views
 from multiflow.job import job
 from multiflow.samples import load_samples

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.job import job
 from multiflow.rendering.settings import Rendering
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.config import Foreground
 from multiflow.foreground import segment_foreground
 from multiflow.job import job

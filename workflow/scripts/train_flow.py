@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from multiflow.config import Features, Flow, Training
 from multiflow.flow_input import open_input
 from multiflow.job import job
