@@ -18,9 +18,10 @@ from pydantic import BaseModel
 from multiflow.rendering.settings import Rendering
 
 if TYPE_CHECKING:
+    from multiflow.rendering.geometry import Array
     from multiflow.rendering.layout import PlannedSample
 
-__all__ = ["ENVIRONMENT", "Job", "least_mask_pixels", "main", "render_sample"]
+__all__ = ["ENVIRONMENT", "Job", "least_mask_pixels", "main", "render_sample", "write_sample"]
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -50,34 +51,45 @@ def least_mask_pixels(image_size: int) -> int:
     return max(4, round(5e-5 * image_size**2))
 
 
-def render_sample(sample: PlannedSample, settings: Rendering, class_folder: Path) -> None:
-    """Render a sample's five views into its folder, which appears whole or not at all."""
-    import numpy as np
-    from PIL import Image
-
+def render_sample(sample: PlannedSample, settings: Rendering) -> list[tuple[Array, Array]]:
+    """Image ``[size, size, 3]`` and mask ``[size, size]`` of each camera, as the cameras deliver them."""
     from multiflow.rendering.parts import PARTS
     from multiflow.rendering.picture import render_views
     from multiflow.rendering.specimen import make_specimen
 
     part = PARTS[sample.part]
-    least = least_mask_pixels(settings.image_size)
     for attempt in range(_ATTEMPTS):
         rng = sample.generator(attempt)
         specimen = make_specimen(part, sample.defect, rng)
         views = render_views(specimen, settings.image_size, settings.samples_per_pixel, rng)
+        least = least_mask_pixels(settings.image_size)
         if sample.defect is None or any(mask.sum() >= least for _, mask in views):
             break
+    return [
+        (image[:, ::-1], mask[:, ::-1]) if mirrored else (image, mask)
+        for (image, mask), mirrored in zip(views, part.mirrored, strict=True)
+    ]
+
+
+def write_sample(sample: PlannedSample, views: list[tuple[Array, Array]], class_folder: Path) -> None:
+    """Write a sample's five views into its folder, which appears whole or not at all."""
+    import numpy as np
+    from PIL import Image
+
     target = class_folder / sample.folder
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for stem, (image, mask), mirrored in zip(sample.stems, views, part.mirrored, strict=True):
-        if mirrored:
-            image, mask = image[:, ::-1], mask[:, ::-1]
+    for stem, (image, mask) in zip(sample.stems, views, strict=True):
         Image.fromarray(np.ascontiguousarray(image)).save(partial / f"{stem}.jpg", quality=93, subsampling=0)
-        if sample.defect is not None and mask.sum() >= least:
+        if mask.sum() >= least_mask_pixels(len(mask)):
             Image.fromarray(mask.astype(np.uint8) * 255).save(partial / f"{stem}.png")
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError:
+        # A worker that outlived a killed run has been faster; its bytes are the same.
+        if not target.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def main() -> None:
@@ -90,9 +102,10 @@ def main() -> None:
 
     planned = plan_samples(PARTS[job.part], job.settings)
     for index in job.samples:
+        views = render_sample(planned[index], job.settings)
         if os.getppid() != parent:
             return
-        render_sample(planned[index], job.settings, job.class_folder)
+        write_sample(planned[index], views, job.class_folder)
         sys.stdout.write(json.dumps(index) + "\n")
         sys.stdout.flush()
 
