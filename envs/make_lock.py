@@ -33,7 +33,14 @@ def resolve(requirements: list[str]) -> list[str]:
 
 def write_conda(pins: list[str]) -> None:
     """The same pins as a conda environment, for `snakemake --sdm conda`."""
-    head = ["# Written by `make lock`.", "channels:", "  - conda-forge", "dependencies:", "  - python=3.11", "  - pip"]
+    head = [
+        "# Written by `make lock`.",
+        "channels:",
+        "  - conda-forge",
+        "dependencies:",
+        "  - python=3.11",
+        "  - pip",
+    ]
     adeval = next(pin for pin in pins if pin.startswith("adeval=="))
     packages = [f"      - {pin}" for pin in pins if pin != adeval]
     (HERE / "multiflow.yaml").write_text("\n".join([*head, "  - pip:", *packages]) + "\n")

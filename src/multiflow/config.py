@@ -83,7 +83,10 @@ class Features(Block):
     image_size: int = Field(768, ge=32, le=4096, description="Side of the square network input, px. Fidelity 22.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
     ground_truth_size: int = Field(
-        256, ge=8, le=4096, description="Side of the stored ground truth, px; pixel metrics are computed at this size."
+        256,
+        ge=8,
+        le=4096,
+        description="Side of the stored ground truth, px; pixel metrics are computed at this size.",
     )
     ground_truth_threshold: int = Field(
         127,
@@ -137,13 +140,15 @@ class Flow(Block):
         description="Factor of alpha * atan(s / alpha): 2/pi in the paper, 0.636 in the released code. Fidelity 13.",
     )
     connections: Literal["both", "top", "neighbors", "none"] = Field(
-        "both", description="Views that pass messages: with the top view, between ring neighbours, both, none (Table 2)."
+        "both",
+        description="Views that pass messages: with the top view, between ring neighbours, both, none (Table 2).",
     )
     fusion: Literal["conv2d", "self_attention", "cross_view_attention"] = Field(
         "conv2d", description="How a message is made (Table 3). Fidelity 17."
     )
     noise: Literal["none", "uniform", "softflow", "simplenet"] = Field(
-        "simplenet", description="Noise of the training features, also the condition of the st-networks (Table 4)."
+        "simplenet",
+        description="Noise of the training features, also the condition of the st-networks (Table 4).",
     )
     noise_std: float = Field(
         math.sqrt(0.15),
@@ -170,7 +175,9 @@ class Flow(Block):
     @model_validator(mode="after")
     def _one_kernel_per_block(self) -> Flow:
         if len(self.kernels) != self.blocks:
-            raise ValueError(f"kernels has {len(self.kernels)} entries, blocks is {self.blocks}: give one kernel per block")
+            raise ValueError(
+                f"kernels has {len(self.kernels)} entries, blocks is {self.blocks}: give one kernel per block"
+            )
         if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels {self.kernels} must be odd and positive")
         return self
@@ -186,7 +193,9 @@ class Training(Block):
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas.")
     weight_decay: float = Field(1e-5, ge=0, description="AdamW's weight decay, on every parameter. Fidelity 9.")
     eps: float = Field(1e-8, gt=0, description="AdamW's epsilon. Fidelity 9.")
-    checkpoint_every: int = Field(10, ge=1, description="Epochs between two checkpoints that a killed job resumes from.")
+    checkpoint_every: int = Field(
+        10, ge=1, description="Epochs between two checkpoints that a killed job resumes from."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     threads: int = Field(1, ge=1, description="CPU threads of a training; results on a CPU depend on it.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16).")
@@ -202,9 +211,14 @@ class Evaluation(Block):
         "Both are stored. Fidelity 29.",
     )
     strips: int = Field(
-        10_000, ge=10, le=1_000_000, description="Thresholds of ADEval between the lowest and the highest score. Fidelity 31."
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="Thresholds of ADEval between the lowest and the highest score. Fidelity 31.",
     )
-    false_positive_limit: float = Field(0.3, gt=0, le=1, description="AUPRO is integrated up to this false-positive rate.")
+    false_positive_limit: float = Field(
+        0.3, gt=0, le=1, description="AUPRO is integrated up to this false-positive rate."
+    )
 
 
 class Experiment(Block):

@@ -85,7 +85,10 @@ def _values(entry: dict[str, Any]) -> str:
         "string": "text",
     }
     text = words.get(str(entry.get("type")), "block")
-    low = next((f"{sign} {entry[key]}" for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">")) if key in entry), "")
+    low = next(
+        (f"{sign} {entry[key]}" for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">")) if key in entry),
+        "",
+    )
     high = next((f"≤ {entry[key]}" for key in ("maximum",) if key in entry), "")
     return " ".join(filter(None, [text, ", ".join(filter(None, [low, high]))]))
 

@@ -66,9 +66,7 @@ def score_flow(
     return name
 
 
-def compute_metrics(
-    scores: ScoreFile, features: FeatureFile, evaluation: config.Evaluation
-) -> dict[str, float | None]:
+def compute_metrics(scores: ScoreFile, features: FeatureFile, evaluation: config.Evaluation) -> dict[str, float | None]:
     """All metrics of one class and seed, as fractions; None where a metric is undefined.
 
     Image and sample AUROC are exact. Pixel AUROC and AUPRO stream the maps, upsampled bilinearly to the size of

@@ -40,7 +40,8 @@ class Scaling:
         std = torch.from_numpy(np.asarray(features.channel_std, dtype=np.float32))
         constant = std <= 0
         return cls(
-            torch.from_numpy(np.asarray(features.channel_mean, dtype=np.float32)), torch.where(constant, 1.0, std)
+            torch.from_numpy(np.asarray(features.channel_mean, dtype=np.float32)),
+            torch.where(constant, 1.0, std),
         )
 
     def __call__(self, features: Tensor) -> Tensor:

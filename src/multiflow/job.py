@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from multiflow.errors import InputError
 
-__all__ = ["job"]
+__all__ = ["job", "share_library"]
 
 logger = logging.getLogger("multiflow")
 
@@ -53,3 +54,11 @@ def job(log: str | Path) -> Iterator[None]:
             raise
         finally:
             logger.removeHandler(handler)
+
+
+def share_library() -> None:
+    """Let the processes that this one starts import the library from the same checkout."""
+    source = str(Path(__file__).parents[1])
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if source not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, paths)])

@@ -12,7 +12,17 @@ import torch
 
 __all__ = ["device_name", "file_sha256", "git_revision", "versions"]
 
-_PACKAGES = ("torch", "timm", "numpy", "h5py", "pandas", "scikit-image", "scikit-learn", "adeval", "snakemake")
+_PACKAGES = (
+    "torch",
+    "timm",
+    "numpy",
+    "h5py",
+    "pandas",
+    "scikit-image",
+    "scikit-learn",
+    "adeval",
+    "snakemake",
+)
 
 
 def versions() -> dict[str, str]:

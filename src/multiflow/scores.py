@@ -62,8 +62,8 @@ def write_scores(
                 logger.info("scored %d of %d samples, %.0f s left", index + 1, count, left)
                 shown = now
         file["image_score"] = image_scores
-        for name, values in sample_scores(image_scores).items():
-            file[f"sample_score_{name}"] = values
+        for name, sample_score in sample_scores(image_scores).items():
+            file[f"sample_score_{name}"] = sample_score
         file["label"] = test.labels
         write_strings(file, "sample", test.samples)
         write_strings(file, "image", test.images)

@@ -149,7 +149,8 @@ def train_flow(
     state = _State(model, optimizer, torch.Generator().manual_seed(seed))
     fingerprint = _fingerprint(samples, foreground, flow, training, seed, device)
     state.resume(checkpoint, fingerprint)
-    step = torch.compile(model) if training.compile else model
+    if training.compile:
+        model.compile()
 
     logger.info(
         "training on %s: %d samples of %d views, features %s, %d parameters, %d epochs of %d steps",
@@ -166,7 +167,7 @@ def train_flow(
             order = torch.randperm(len(samples), generator=state.generator)
             total = 0.0
             for batch in order[: batches * training.batch_size].split(training.batch_size):
-                loss = _step(step, state, samples[batch], foreground[batch], flow, training.amp, device)
+                loss = _step(state, samples[batch], foreground[batch], flow, training.amp, device)
                 total += loss / batches
             if not torch.isfinite(torch.tensor(total)):
                 raise InputError(
@@ -199,7 +200,6 @@ def train_flow(
 
 
 def _step(
-    model: torch.nn.Module,
     state: _State,
     samples: Tensor,
     foreground: Tensor,
@@ -219,7 +219,7 @@ def _step(
     )
     inputs = add_noise(samples.to(device), noise)
     with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-        z, log_determinant = model(inputs, condition)
+        z, log_determinant = state.flow(inputs, condition)
         loss = flow_loss(z, log_determinant, foreground.to(device))
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -241,7 +241,12 @@ def _batches(count: int, training: config.Training, place: Path) -> int:
 
 
 def _fingerprint(
-    samples: Tensor, foreground: Tensor, flow: config.Flow, training: config.Training, seed: int, device: torch.device
+    samples: Tensor,
+    foreground: Tensor,
+    flow: config.Flow,
+    training: config.Training,
+    seed: int,
+    device: torch.device,
 ) -> str:
     """Checksum of all that decides the result of a training, so that no other training's checkpoint is taken up."""
     settings = {
@@ -251,6 +256,6 @@ def _fingerprint(
         "device": device.type,
     }
     checksum = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    checksum.update(samples.numpy())
-    checksum.update(foreground.numpy())
+    checksum.update(samples.numpy().data)
+    checksum.update(foreground.numpy().data)
     return checksum.hexdigest()

@@ -29,7 +29,11 @@ def test_the_paper_is_the_default() -> None:
     assert len(config.dataset.classes) == 30
     assert len(config.seeds) == 5
     assert len(config.experiments) == 10
-    assert (config.training.epochs, config.training.learning_rate, config.training.betas) == (112, 2e-4, (0.9, 0.95))
+    assert (config.training.epochs, config.training.learning_rate, config.training.betas) == (
+        112,
+        2e-4,
+        (0.9, 0.95),
+    )
     assert config.flow.noise_std**2 == pytest.approx(0.15)
     assert config.evaluation.sample_score == "max"
 
@@ -74,8 +78,14 @@ def test_an_overlay_drops_an_experiment_with_null() -> None:
         ({"run": None}, "run: input should be a valid string, found None"),
         ({"run": "../elsewhere"}, "run: string should match pattern"),
         ({"dataset": {"root": None}}, "set exactly one of dataset.root"),
-        ({"experiments": {"mine": {"flow": {"fusion": "sum"}}}}, "experiments.mine.flow.fusion: input should be"),
-        ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
+        (
+            {"experiments": {"mine": {"flow": {"fusion": "sum"}}}},
+            "experiments.mine.flow.fusion: input should be",
+        ),
+        (
+            {"experiments": {"mine": {"classes": ["moon"]}}},
+            "experiments.mine.classes: moon not in dataset.classes",
+        ),
         ({"seeds": []}, "seeds: list should have at least 1 item"),
     ],
 )

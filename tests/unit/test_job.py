@@ -25,7 +25,10 @@ def test_a_mistake_ends_the_process_without_a_traceback(tmp_path: Path, capsys: 
         raise InputError(["a.csv: line 3: expected 0 or 1, found 7; mend it", "b.csv: missing; add it"])
     assert caught.value.code == 1
     printed = capsys.readouterr().err
-    assert printed.splitlines() == ["a.csv: line 3: expected 0 or 1, found 7; mend it", "b.csv: missing; add it"]
+    assert printed.splitlines() == [
+        "a.csv: line 3: expected 0 or 1, found 7; mend it",
+        "b.csv: missing; add it",
+    ]
     assert "Traceback" not in (tmp_path / "rule.log").read_text()
 
 
@@ -54,5 +57,10 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
         assert first.poll() is None
     subprocess.run([sys.executable, "-c", program, "second", "0"], check=True, timeout=60)
     assert first.wait(timeout=60) == 0
-    assert order.read_text().split("\n")[:-1] == ["first begins", "first ends", "second begins", "second ends"]
+    assert order.read_text().split("\n")[:-1] == [
+        "first begins",
+        "first ends",
+        "second begins",
+        "second ends",
+    ]
     assert "an earlier process still works on this job" in log.read_text()

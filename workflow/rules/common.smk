@@ -4,17 +4,17 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
-# The scripts of the rules import the library from this checkout, in whatever environment they run.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
-)
 
 from snakemake.exceptions import WorkflowError
 
 from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
 from multiflow.flips import read_flips
+from multiflow.job import share_library
 from multiflow.tables import TABLES, table_context
+
+# The scripts of the rules import the library from this checkout, in whatever environment they run.
+share_library()
 
 try:
     RUN = load_config(config)
@@ -38,10 +38,7 @@ wildcard_constraints:
 
 def settings(block):
     """Settings of an experiment's block, as plain values: a rule reruns when they change."""
-    values = {
-        name: getattr(resolved, block).model_dump(mode="json")
-        for name, resolved in RESOLVED.items()
-    }
+    values = {name: getattr(resolved, block).model_dump(mode="json") for name, resolved in RESOLVED.items()}
     return lambda wildcards: values[wildcards.experiment]
 
 
@@ -65,3 +62,25 @@ def grid(pattern, experiments=RUN.experiments):
             seed=RUN.seeds_of(name),
         )
     ]
+
+
+def annotation_file(wildcards):
+    """The class's JSON; a missing one is reported by the script, with the classes that are there."""
+    if RUN.rendering is not None:
+        return f"{DATASET_ROOT}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
+    folder = f"{DATASET_ROOT}/{RUN.dataset.annotations}"
+    candidates = [
+        f"{folder}/{wildcards.class_name}.json",
+        f"{folder}/{RUN.dataset.annotations}/{wildcards.class_name}.json",
+    ]
+    return [path for path in candidates if os.path.exists(path)][:1]
+
+
+def flip_row(wildcards):
+    """The class's row of the table of flips, so that only a change of this row reruns the class."""
+    if RUN.dataset.flips is None:
+        return None
+    try:
+        return read_flips(RUN.dataset.flips, wildcards.class_name, RUN.dataset.cameras)
+    except InputError:
+        return None  # the script says what is wrong, together with all else

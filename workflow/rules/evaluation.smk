@@ -41,9 +41,9 @@ rule collect_metrics:
         metrics=f"{RESULTS}/metrics.csv",
     log:
         f"{RESULTS}/logs/collect_metrics.log",
+    localrule: True
     conda:
         "../../envs/multiflow.yaml"
-    localrule: True
     message:
         "collecting the metrics of all runs"
     script:

@@ -6,14 +6,12 @@ rule fetch_backbone:
         weights=f"{RESULTS}/weights/backbone.safetensors",
     log:
         f"{RESULTS}/logs/fetch_backbone.log",
-    conda:
-        "../../envs/multiflow.yaml"
     # Nodes of a cluster have no internet as a rule; the machine that runs Snakemake has.
     localrule: True
+    conda:
+        "../../envs/multiflow.yaml"
     params:
-        features=RUN.features.model_dump(
-            mode="json", include={"backbone", "weights", "node", "padding"}
-        ),
+        features=RUN.features.model_dump(mode="json", include={"backbone", "weights", "node", "padding"}),
     message:
         "fetching the weights of the backbone"
     script:
@@ -41,9 +39,7 @@ rule extract_features:
         workers=RUN.features.workers,
     params:
         root=DATASET_ROOT,
-        features=RUN.features.model_dump(
-            mode="json", exclude={"workers", "threads", "scaling", "scale"}
-        ),
+        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads", "scaling", "scale"}),
     message:
         "extracting the features of {wildcards.class_name}"
     script:

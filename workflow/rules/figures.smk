@@ -3,9 +3,7 @@
 
 rule plot_views:
     input:
-        samples=expand(
-            rules.flip_views.output.samples, class_name=RUN.dataset.classes
-        ),
+        samples=expand(rules.flip_views.output.samples, class_name=RUN.dataset.classes),
     output:
         figure=f"{RESULTS}/figures/views.png",
     log:

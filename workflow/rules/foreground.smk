@@ -20,9 +20,7 @@ rule segment_foreground:
     params:
         root=DATASET_ROOT,
         # How a mask is brought to the feature grid is decided when it is read.
-        foreground=lambda wildcards: RUN.foreground.model_dump(
-            mode="json", exclude={"to_grid", "method"}
-        ),
+        foreground=lambda wildcards: RUN.foreground.model_dump(mode="json", exclude={"to_grid", "method"}),
     message:
         "segmenting the foreground of {wildcards.class_name}"
     script:

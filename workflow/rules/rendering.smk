@@ -1,14 +1,11 @@
 """The data set that is always there: parts rendered in the layout of Real-IAD."""
 
-
 if RUN.rendering is not None:
 
     rule render_class:
         output:
             annotations=f"{DATASET_ROOT}/{RUN.dataset.annotations}/{{class_name}}.json",
-            images=directory(
-                f"{DATASET_ROOT}/{RUN.dataset.image_folder}/{{class_name}}"
-            ),
+            images=directory(f"{DATASET_ROOT}/{RUN.dataset.image_folder}/{{class_name}}"),
         log:
             f"{RESULTS}/logs/render_class/{{class_name}}.log",
         benchmark:

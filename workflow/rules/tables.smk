@@ -9,9 +9,9 @@ rule make_table:
         latex=f"{RESULTS}/tables/{{table}}.tex",
     log:
         f"{RESULTS}/logs/make_table/{{table}}.log",
+    localrule: True
     conda:
         "../../envs/multiflow.yaml"
-    localrule: True
     params:
         context=table_context(RUN),
     message:
@@ -28,9 +28,9 @@ rule summarize:
         summary=f"{RESULTS}/summary.txt",
     log:
         f"{RESULTS}/logs/summarize.log",
+    localrule: True
     conda:
         "../../envs/multiflow.yaml"
-    localrule: True
     params:
         context=table_context(RUN),
     message:

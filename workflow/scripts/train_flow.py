@@ -10,9 +10,7 @@ from multiflow.training import train_flow
 with job(snakemake.log[0]):
     foreground = snakemake.input.get("foreground")
     train_flow(
-        open_input(
-            Path(snakemake.input.features), Path(foreground) if foreground else None, snakemake.params.to_grid
-        ),
+        open_input(Path(snakemake.input.features), Path(foreground) if foreground else None, snakemake.params.to_grid),
         Features(**snakemake.params.features),
         Flow(**snakemake.params.flow),
         Training(**snakemake.params.training),
