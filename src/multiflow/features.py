@@ -111,9 +111,7 @@ def _decode(task: _Task) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     for view, (image, mask, flip) in enumerate(zip(task.images, task.masks, task.flips, strict=True)):
         images[view] = load_image(task.root / image, settings.image_size, flip)
         if mask:
-            truth[view] = load_mask(
-                task.root / mask, settings.ground_truth_size, flip, settings.ground_truth_threshold
-            )
+            truth[view] = load_mask(task.root / mask, settings.ground_truth_size, flip, settings.ground_truth_threshold)
     return images, truth
 
 
@@ -135,7 +133,7 @@ class _Network:
         events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]  # type: ignore[no-untyped-call]
         batch = torch.from_numpy(images).pin_memory().to(self._device, non_blocking=True)
         events[0].record()
-        output = self._backbone(self._backbone.normalize(batch))
+        output = self._backbone(self._backbone.normalize(batch).contiguous())
         host = torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
         host.copy_(output, non_blocking=True)
         events[1].record()
@@ -164,9 +162,7 @@ def _extract(frame: pd.DataFrame, root: Path, settings: Features, network: _Netw
     views = frame["camera"].nunique()
     splits = {str(name): rows for name, rows in frame.groupby("split", sort=False)}
     tasks = [
-        _Task(
-            root, rows["image"].tolist(), rows["mask"].tolist(), rows["flip"].astype(bool).tolist(), settings
-        )
+        _Task(root, rows["image"].tolist(), rows["mask"].tolist(), rows["flip"].astype(bool).tolist(), settings)
         for split in splits.values()
         for _, rows in split.groupby("sample", sort=False)
     ]
@@ -199,9 +195,7 @@ def _extract(frame: pd.DataFrame, root: Path, settings: Features, network: _Netw
 class _Writer:
     """Writes one split sample by sample, with the channel statistics of what it wrote."""
 
-    def __init__(
-        self, group: h5py.Group, samples: list[str], labels: NDArray[np.uint8], settings: Features
-    ) -> None:
+    def __init__(self, group: h5py.Group, samples: list[str], labels: NDArray[np.uint8], settings: Features) -> None:
         self._group = group
         self._samples = samples
         self._labels = labels

@@ -27,7 +27,7 @@ from multiflow.images import decode_picture
 from multiflow.parallel import ordered_map
 from multiflow.store import atomic_path
 
-__all__ = ["load_samples", "read_samples", "write_samples"]
+__all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "write_samples"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _SPLITS = ("train", "test")
 _RECORD_KEYS = ("category", "anomaly_class", "image_path", "mask_path")
 _TEXT_COLUMNS = ("split", "sample", "camera", "image", "mask", "anomaly_class", "sha256")
 _NUMBER_COLUMNS = ("label", "flip", "width", "height")
-_COLUMNS = (
+SAMPLE_COLUMNS = (
     "split", "sample", "camera", "image", "mask", "label",
     "anomaly_class", "flip", "sha256", "width", "height",
 )  # fmt: skip
@@ -118,14 +118,14 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
             )
             for view, (checksum, width, height) in zip(views, inspected, strict=True)
         ],
-        columns=list(_COLUMNS),
+        columns=list(SAMPLE_COLUMNS),
     )  # fmt: skip
 
 
 def write_samples(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a samples table as CSV; equal tables give equal bytes."""
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, columns=list(_COLUMNS), index=False, lineterminator="\n", encoding="utf-8")
+        frame.to_csv(temporary, columns=list(SAMPLE_COLUMNS), index=False, lineterminator="\n", encoding="utf-8")
 
 
 def load_samples(path: str | Path) -> pd.DataFrame:
@@ -145,9 +145,9 @@ def load_samples(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a samples table, cannot read it ({reason}); {advice}") from None
-    if list(frame.columns) != list(_COLUMNS):
+    if list(frame.columns) != list(SAMPLE_COLUMNS):
         raise InputError(
-            f"{path}: expected the columns {', '.join(_COLUMNS)}, found {', '.join(frame.columns)}; {advice}"
+            f"{path}: expected the columns {', '.join(SAMPLE_COLUMNS)}, found {', '.join(frame.columns)}; {advice}"
         )
     cameras = frame["camera"].drop_duplicates().tolist()
     views = frame.groupby(["split", "sample"], sort=False)["camera"].agg(list)
@@ -180,12 +180,8 @@ def _find_annotations(dataset: Dataset, root: Path, class_name: str) -> Path:
             return path
     available = sorted({path.stem for candidate in folders for path in candidate.glob("*.json")})
     if not available:
-        raise InputError(
-            f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations"
-        )
-    raise InputError(
-        f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes"
-    )
+        raise InputError(f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations")
+    raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
 
 
 def _read_views(source: Path, dataset: Dataset, findings: _Findings) -> list[_View]:
@@ -194,9 +190,7 @@ def _read_views(source: Path, dataset: Dataset, findings: _Findings) -> list[_Vi
     try:
         content: Any = json.loads(source.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        report(
-            f"{source}: line {error.lineno}, column {error.colno}: malformed JSON ({error.msg}); restore it"
-        )
+        report(f"{source}: line {error.lineno}, column {error.colno}: malformed JSON ({error.msg}); restore it")
         return []
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         report(f"{source}: expected JSON in UTF-8, cannot read it ({error}); restore the file")
@@ -234,9 +228,7 @@ def _read_view(
         return None
     missing = [key for key in _RECORD_KEYS if key not in record]
     if missing:
-        report(
-            f"{place}: expected the keys {', '.join(_RECORD_KEYS)}, {', '.join(missing)} missing; add them"
-        )
+        report(f"{place}: expected the keys {', '.join(_RECORD_KEYS)}, {', '.join(missing)} missing; add them")
         return None
     for key in _RECORD_KEYS:
         value = record[key]
@@ -317,9 +309,7 @@ def _ordered_views(source: Path, views: list[_View], cameras: list[str], finding
     return ordered
 
 
-def _inspect_files(
-    root: Path, views: list[_View], processes: int, findings: _Findings
-) -> list[tuple[str, int, int]]:
+def _inspect_files(root: Path, views: list[_View], processes: int, findings: _Findings) -> list[tuple[str, int, int]]:
     """Decode every image and mask: checksum, width and height per view."""
     started = shown = time.monotonic()
     tasks: Iterable[tuple[Path, str, str]] = ((root, view.image, view.mask) for view in views)

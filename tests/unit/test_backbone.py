@@ -164,9 +164,7 @@ def test_without_network_one_line_says_what_to_fetch(tmp_path: Path, monkeypatch
         assert part in line
 
 
-def test_without_network_the_hugging_face_hub_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_network_the_hugging_face_hub_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise ConnectionError("no route")
 
@@ -178,9 +176,7 @@ def test_without_network_the_hugging_face_hub_is_named(
     assert f"{tmp_path}/model.safetensors" in line
 
 
-def test_a_download_is_checked_and_recorded(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_is_checked_and_recorded(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted: dict[str, str] = {}
 
     def deliver(url: str, target: str, hash_prefix: str, **_: Any) -> None:
