@@ -164,7 +164,8 @@ class Flow(Block):
     )
     condition_scale: float = Field(
         1.0,
-        description="The condition is the noise times this factor: 1 in the paper, 20 in the released code. Fidelity 5.",
+        description="The condition is the noise times this factor: 1 in the paper, 20 in the released code. "
+        "Fidelity 5.",
     )
     transform_first: Literal["first", "second"] = Field(
         "second",

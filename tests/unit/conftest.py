@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from multiflow.store import create_hdf5, write_strings
 
 CAMERAS = ["C1", "C2", "C3"]

@@ -61,7 +61,7 @@ def draw_appearance(rng: np.random.Generator, yaw: float) -> Appearance:
         backdrop=gray * (1 + about(0.008, 3)),
         grain=float(rng.uniform(0.012, 0.035)),
         mottle=float(rng.uniform(0.01, 0.05)),
-        dust=float(rng.uniform(0.0, 1.0) ** 2),
-        dirt=(int(rng.integers(0, 4)), int(rng.integers(10, 80))),
+        dust=float(0.7 * rng.uniform() ** 2),
+        dirt=(int(rng.integers(6, 30)), int(rng.integers(20, 90))),
         texture_offset=rng.random(2),
     )

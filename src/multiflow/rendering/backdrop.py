@@ -39,11 +39,11 @@ def draw_backdrop(appearance: Appearance, rng: np.random.Generator) -> Array:
         radius, shade = rng.uniform(0.6, 1.8), rng.choice([-1, 1], p=[0.75, 0.25]) * rng.uniform(0.05, 0.30)
         pen.ellipse((x - radius, y - radius, x + radius * rng.uniform(0.7, 1.4), y + radius), fill=shade)
     for _ in range(fibres):
-        count = 40
-        heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.16, count))
-        step = rng.uniform(1.5, 4.5)
+        count = 12
+        heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.3, count))
+        step = rng.uniform(1.0, 4.0)
         course = rng.uniform(0, _PIXELS, 2) + step * np.cumsum(np.c_[np.cos(heading), np.sin(heading)], 0)
-        shade = rng.choice([-1, 1], p=[0.75, 0.25]) * rng.uniform(0.04, 0.15)
+        shade = rng.choice([-1, 1], p=[0.75, 0.25]) * rng.uniform(0.05, 0.22)
         pen.line([tuple(point) for point in course], fill=shade, width=int(rng.integers(2, 4)))
     shift = rng.integers(0, _PIXELS, 2)
     paper = np.roll(_paper(), tuple(shift), (0, 1))

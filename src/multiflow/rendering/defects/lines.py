@@ -68,7 +68,7 @@ def scratch(site: Site, rng: np.random.Generator) -> SurfaceDefect:
         along = np.cos(turn) * first + np.sin(turn) * second
         offset = (second * rng.normal(0, 0.05) + first * rng.normal(0, 0.12)) * (index > 0)
         length = rng.uniform(0.5, 0.95) * (1 if index == 0 else 0.6) * site.size
-        width = rng.uniform(0.009, 0.014) * (0.6 + 0.4 * site.size)
+        width = rng.uniform(0.011, 0.016) * (0.6 + 0.4 * site.size)
         across = np.cross(site.normal, along)
         strokes.append(
             _Stroke(
@@ -77,13 +77,13 @@ def scratch(site: Site, rng: np.random.Generator) -> SurfaceDefect:
             )
         )  # fmt: skip
     depth = rng.uniform(0.006, 0.010)
-    tone = rng.choice([0.35, 0.8])
+    tone = rng.choice([0.25, 0.7])
 
     def groove(points: Array, widen: float = 1.0) -> Array:
         return np.max([stroke.depth(points, widen) for stroke in strokes], axis=0)
 
     def color(points: Array, colors: Array) -> Array:
-        scarred = colors * tone if site.metal else 0.6 * colors + 0.35 * colors.max(1, keepdims=True) + 0.08
+        scarred = colors * tone if site.metal else 0.5 * colors + 0.45 * colors.max(1, keepdims=True) + 0.10
         return colors + (scarred - colors) * (0.9 * site.contrast * groove(points))[:, None]
 
     return SurfaceDefect(

@@ -18,7 +18,7 @@ def pit(site: Site, rng: np.random.Generator) -> SurfaceDefect:
     craters = []
     for index in range(rng.integers(1, 4)):
         offset = (first * rng.normal(0, 0.13) + second * rng.normal(0, 0.13)) * (index > 0)
-        radius = rng.uniform(0.055, 0.085) * (1 if index == 0 else 0.6) * site.size
+        radius = rng.uniform(0.06, 0.09) * (1 if index == 0 else 0.6) * site.size
         craters.append((site.point + offset * site.size, radius))
 
     def distances(points: Array) -> list[Array]:
@@ -111,7 +111,7 @@ def contamination(site: Site, rng: np.random.Generator) -> SurfaceDefect:
     """A stain with an irregular border and some drops about it."""
     noise = Noise3(rng)
     first, second = tangents(site.normal, rng)
-    long, wide = rng.uniform(0.13, 0.26) * site.size, rng.uniform(0.10, 0.18) * site.size
+    long, wide = rng.uniform(0.17, 0.28) * site.size, rng.uniform(0.12, 0.20) * site.size
     tint, gloss, opacity = _STAINS[rng.integers(len(_STAINS))]
     drops = []
     for _ in range(rng.integers(2, 7)):
