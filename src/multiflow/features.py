@@ -130,7 +130,7 @@ class _Network:
             output = self._backbone(self._backbone.normalize(torch.from_numpy(images)))
             self.busy_seconds += time.perf_counter() - started
             return _Pending(self, output)
-        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]  # type: ignore[no-untyped-call]
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
         batch = torch.from_numpy(images).pin_memory().to(self._device, non_blocking=True)
         events[0].record()
         output = self._backbone(self._backbone.normalize(batch).contiguous())

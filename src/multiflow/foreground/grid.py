@@ -15,9 +15,7 @@ __all__ = ["foreground_on_grid"]
 logger = logging.getLogger(__name__)
 
 
-def foreground_on_grid(
-    split: ForegroundSplit, index: int, grid: tuple[int, int], rule: str
-) -> NDArray[np.uint8]:
+def foreground_on_grid(split: ForegroundSplit, index: int, grid: tuple[int, int], rule: str) -> NDArray[np.uint8]:
     """Foreground of one sample on the feature grid.
 
     A view whose foreground falls between the grid's sampling points would have no score at all: everything

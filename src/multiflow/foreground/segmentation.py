@@ -147,9 +147,7 @@ def _segment(
                 result = next(prepared)
                 masks = result if segmenter.in_workers else _finish(segmenter.segment(result), settings)
                 for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-                    logger.warning(
-                        "%s: no foreground found; all of it counts as foreground", images[index, view]
-                    )
+                    logger.warning("%s: no foreground found; all of it counts as foreground", images[index, view])
                     masks[view] = 1
                 stored[index] = masks
                 done += 1

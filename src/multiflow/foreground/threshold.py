@@ -87,10 +87,10 @@ def _foreground(distance: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Mask [S, S]: hysteresis at Otsu's threshold and its half, gaps closed, specks dropped."""
     # Without the upper end, a few brilliant pixels would pull the threshold up.
     clipped = np.minimum(distance, np.percentile(distance, 99))
-    threshold = max(threshold_otsu(clipped), _NOISE)  # type: ignore[no-untyped-call]
+    threshold = max(threshold_otsu(clipped), _NOISE)
     mask = ndimage.binary_propagation(distance > threshold, mask=distance > threshold / 2)
     radius = max(1, round(distance.shape[0] * _RADIUS))
-    structure = disk(radius)  # type: ignore[no-untyped-call]
+    structure = disk(radius)
     mask = ndimage.binary_closing(np.pad(mask, radius), structure)[radius:-radius, radius:-radius]
     mask = ndimage.binary_opening(ndimage.binary_fill_holes(mask), structure)
     parts, count = ndimage.label(mask)
