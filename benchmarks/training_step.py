@@ -110,9 +110,7 @@ class PlainFlow(torch.nn.Module):
             outputs = self.network(f"{node}.s1", list(first), condition)
             second, terms = zip(*map(self.transform, outputs, second), strict=True)
             totals = [total + term for total, term in zip(totals, terms, strict=True)]
-            views = [
-                torch.clamp(torch.cat(pair, dim=1), -1e6, 1e6) for pair in zip(first, second, strict=True)
-            ]
+            views = [torch.clamp(torch.cat(pair, dim=1), -1e6, 1e6) for pair in zip(first, second, strict=True)]
         return torch.stack(views, dim=1), torch.stack(totals, dim=1)
 
 

@@ -30,9 +30,7 @@ class CameraGraph:
     def __post_init__(self) -> None:
         problems = []
         if not self.neighbors:
-            problems.append(
-                "camera graph: expected at least one view, found none: list the neighbours per view"
-            )
+            problems.append("camera graph: expected at least one view, found none: list the neighbours per view")
         for view, senders in enumerate(self.neighbors):
             place = f"camera graph: view {view}"
             unknown = sorted({sender for sender in senders if not 0 <= sender < self.views})
@@ -81,8 +79,7 @@ def camera_graph(views: int, connections: Connections = "both") -> CameraGraph:
         problems.append(f"camera graph: expected at least 1 view, found {views}")
     if connections not in get_args(Connections):
         problems.append(
-            f"camera graph: connections: expected one of {', '.join(get_args(Connections))}, "
-            f"found {connections!r}"
+            f"camera graph: connections: expected one of {', '.join(get_args(Connections))}, found {connections!r}"
         )
     if problems:
         raise InputError(problems)

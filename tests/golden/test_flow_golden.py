@@ -73,9 +73,7 @@ class Golden:
     @property
     def state(self) -> dict[str, Tensor]:
         scale = float(self.arrays["meta_sd_scale"])
-        return {
-            key.removeprefix("sd/"): self.input(key) * scale for key in self.arrays if key.startswith("sd/")
-        }
+        return {key.removeprefix("sd/"): self.input(key) * scale for key in self.arrays if key.startswith("sd/")}
 
     @property
     def features(self) -> Tensor:
@@ -116,9 +114,7 @@ def golden(name: str, dtype: torch.dtype) -> Golden:
     return Golden(name, dtype)
 
 
-def assert_close(
-    found: Tensor, expected: Tensor, tolerance: float, what: str, scale: Tensor | None = None
-) -> None:
+def assert_close(found: Tensor, expected: Tensor, tolerance: float, what: str, scale: Tensor | None = None) -> None:
     """Compare relative to the expected values, or to ``scale`` in float32.
 
     In float64 the largest error counts, relative to the largest value. In float32 it is the norm of the
@@ -174,17 +170,11 @@ def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
         features = data.features.requires_grad_()
         latents, log_determinant = flow(add_noise(features, data.noise(mode)), data.condition(mode))
         assert_close(latents.transpose(0, 1), data[f"{mode}/z"], tolerance, f"{mode} latents")
-        assert_close(
-            log_determinant.transpose(0, 1), data[f"{mode}/jac"], tolerance, f"{mode} log-determinant"
-        )
+        assert_close(log_determinant.transpose(0, 1), data[f"{mode}/jac"], tolerance, f"{mode} log-determinant")
         for block, (output, block_log_determinant) in enumerate(block_outputs):
-            assert_close(
-                block_log_determinant, data[f"{mode}/block{block}_jac"], tolerance, f"{mode} block {block}"
-            )
+            assert_close(block_log_determinant, data[f"{mode}/block{block}_jac"], tolerance, f"{mode} block {block}")
             if f"{mode}/block{block}_y" in data.arrays:
-                assert_close(
-                    output, data[f"{mode}/block{block}_y"], tolerance, f"{mode} output of block {block}"
-                )
+                assert_close(output, data[f"{mode}/block{block}_y"], tolerance, f"{mode} output of block {block}")
         scores = anomaly_map(latents, log_determinant, data.foreground)
         assert_close(scores.flatten(0, 1), data[f"{mode}/pixel_score"], tolerance, f"{mode} pixel scores")
         assert (scores[data.foreground == 0] == 0).all()
@@ -205,9 +195,7 @@ def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
                 data[f"{mode}/gradnorm_all"],
             )
         norm = torch.stack([gradient.double().norm() for gradient in found.values()]).norm()
-        assert_close(
-            norm, data[f"{mode}/gradnorm_all"], data.gradient_tolerance, f"{mode} norm of all gradients"
-        )
+        assert_close(norm, data[f"{mode}/gradnorm_all"], data.gradient_tolerance, f"{mode} norm of all gradients")
         if f"{mode}/grad_input" in data.arrays:
             assert features.grad is not None
             assert_close(

@@ -52,9 +52,7 @@ def batch(flow: MultiFlow, size: int = 2, height: int = 4, width: int = 5) -> tu
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-@pytest.mark.parametrize(
-    ("views", "channels", "transform_first"), [(1, 6, "first"), (2, 7, "second"), (5, 7, "first")]
-)
+@pytest.mark.parametrize(("views", "channels", "transform_first"), [(1, 6, "first"), (2, 7, "second"), (5, 7, "first")])
 def test_the_inverse_inverts(fusion: str, views: int, channels: int, transform_first: str) -> None:
     flow = small_flow(camera_graph(views), channels, fusion=fusion, transform_first=transform_first)
     features, condition = batch(flow)
@@ -93,9 +91,7 @@ def test_log_determinant_is_that_of_the_whole_jacobian(fusion: str) -> None:
         return latents
 
     jacobian = torch.autograd.functional.jacobian(transform, features).reshape(2 * [features.numel()])
-    torch.testing.assert_close(
-        log_determinant.sum(), torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=0
-    )
+    torch.testing.assert_close(log_determinant.sum(), torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=0)
 
 
 def test_log_determinant_of_a_view_without_messages_is_its_own() -> None:
@@ -257,9 +253,7 @@ def test_outputs_are_limited() -> None:
 
 def test_initial_parameters_follow_the_seed() -> None:
     def parameters(seed: int) -> Tensor:
-        flow = MultiFlow(
-            4, camera_graph(3), blocks=1, kernels=(3,), generator=torch.Generator().manual_seed(seed)
-        )
+        flow = MultiFlow(4, camera_graph(3), blocks=1, kernels=(3,), generator=torch.Generator().manual_seed(seed))
         return torch.cat([parameter.flatten() for parameter in flow.parameters()])
 
     assert torch.equal(parameters(1), parameters(1))
@@ -279,6 +273,16 @@ def test_a_flow_can_be_copied_and_runs_in_inference_mode() -> None:
         assert torch.equal(copy.deepcopy(flow)(features, condition)[0], expected)
 
 
+def test_a_flow_trains_after_inference() -> None:
+    # A graph of its own: what is kept per graph is made in inference mode.
+    flow = small_flow(CameraGraph(((1, 2, 3), (3,), (0, 1), ())))
+    features, condition = batch(flow)
+    with torch.inference_mode():
+        flow(features, condition)
+    loss(*flow(features, condition)).backward()
+    assert all(parameter.grad is not None for parameter in flow.parameters())
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_autocast_trains(fusion: str) -> None:
     flow = small_flow(fusion=fusion).float()
@@ -288,10 +292,7 @@ def test_autocast_trains(fusion: str) -> None:
         total = loss(*flow(features.float(), condition.float()))
     total.backward()
     expected = loss(*flow(features.float(), condition.float()))
-    assert all(
-        parameter.grad is not None and parameter.grad.dtype == torch.float32
-        for parameter in flow.parameters()
-    )
+    assert all(parameter.grad is not None and parameter.grad.dtype == torch.float32 for parameter in flow.parameters())
     torch.testing.assert_close(total, expected, rtol=0.05, atol=0.05)
 
 

@@ -17,9 +17,7 @@ from multiflow.views import CameraGraph, camera_graph
 
 def small_flow(graph: CameraGraph | None = None, **options: object) -> MultiFlow:
     generator = torch.Generator().manual_seed(6)
-    return MultiFlow(
-        6, graph or camera_graph(5), blocks=2, hidden=4, kernels=(3, 5), generator=generator, **options
-    )
+    return MultiFlow(6, graph or camera_graph(5), blocks=2, hidden=4, kernels=(3, 5), generator=generator, **options)
 
 
 def assert_same(first: MultiFlow, second: MultiFlow) -> None:
@@ -91,9 +89,7 @@ def test_another_architecture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fusion", ["conv2d", "self_attention", "cross_view_attention"])
 @pytest.mark.parametrize("connections", ["both", "top", "neighbors", "none"])
 @pytest.mark.parametrize("conditional", [True, False])
-def test_released_checkpoints_there_and_back(
-    tmp_path: Path, fusion: str, connections: str, conditional: bool
-) -> None:
+def test_released_checkpoints_there_and_back(tmp_path: Path, fusion: str, connections: str, conditional: bool) -> None:
     if connections == "none" and fusion != "conv2d":
         fusion = "conv2d"  # no messages, no attention: the released code has no such checkpoint
     flow = small_flow(camera_graph(5, connections), fusion=fusion, conditional=conditional, clamp_slope=0.636)
@@ -143,9 +139,7 @@ def test_released_checkpoints_of_another_architecture(change: object, message: s
 
 def test_the_kind_of_attention_must_be_named() -> None:
     state = export_released(small_flow(fusion="self_attention"))
-    with pytest.raises(
-        InputError, match="fusion: expected self_attention or cross_view_attention, found None"
-    ):
+    with pytest.raises(InputError, match="fusion: expected self_attention or cross_view_attention, found None"):
         import_released(state)
     with pytest.raises(InputError, match="the checkpoint has no attention"):
         import_released(export_released(small_flow()), fusion="self_attention")

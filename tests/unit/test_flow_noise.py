@@ -79,9 +79,7 @@ def test_none_has_no_condition() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(
-        InputError, match="expected one of none, uniform, softflow, simplenet, found 'normal'"
-    ):
+    with pytest.raises(InputError, match="expected one of none, uniform, softflow, simplenet, found 'normal'"):
         sample_noise("normal", SHAPE)  # type: ignore[arg-type]
 
 

@@ -28,12 +28,8 @@ class EdgeAttention(nn.Module):
         super().__init__()
         edges = len(graph.edges)
         self.cross_view = cross_view
-        self.register_buffer(
-            "sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False
-        )
-        self.register_buffer(
-            "receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False
-        )
+        self.register_buffer("sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False)
+        self.register_buffer("receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False)
         self.in_weight = nn.Parameter(torch.empty(edges, 3 * hidden, hidden))
         self.in_bias = nn.Parameter(torch.zeros(edges, 3 * hidden))
         self.out_weight = nn.Parameter(torch.empty(edges, hidden, hidden))
@@ -41,9 +37,7 @@ class EdgeAttention(nn.Module):
         self.norm_weight = nn.Parameter(torch.ones(edges, hidden))
         self.norm_bias = nn.Parameter(torch.zeros(edges, hidden))
         # The defaults of nn.MultiheadAttention: Xavier over the stacked projections, a linear layer behind.
-        nn.init.uniform_(
-            self.in_weight, -((6 / (4 * hidden)) ** 0.5), (6 / (4 * hidden)) ** 0.5, generator=generator
-        )
+        nn.init.uniform_(self.in_weight, -((6 / (4 * hidden)) ** 0.5), (6 / (4 * hidden)) ** 0.5, generator=generator)
         nn.init.uniform_(self.out_weight, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -70,9 +70,7 @@ def load_flow(
         ) from None
     header = json.loads(text) if text else {}
     if header.get("format") != _FORMAT:
-        raise InputError(
-            f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file"
-        )
+        raise InputError(f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file")
     architecture: dict[str, Any] = header["architecture"]
     problems = [
         f"{path}: {name}: expected {value}, found {architecture.get(name)}: train it again"
@@ -82,9 +80,7 @@ def load_flow(
     if problems:
         raise InputError(problems)
     flow = _build(architecture)
-    state = {
-        name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")
-    }
+    state = {name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")}
     own = flow.state_dict()
     problems = [f"{path}: {name}: expected a tensor, found none" for name in own.keys() - state.keys()]
     problems += [f"{path}: {name}: expected no such tensor, found one" for name in state.keys() - own.keys()]
@@ -96,9 +92,7 @@ def load_flow(
     if problems:
         raise InputError(sorted(problems))
     flow.load_state_dict(state, assign=True)
-    extra = {
-        name.removeprefix("extra."): tensor for name, tensor in tensors.items() if name.startswith("extra.")
-    }
+    extra = {name.removeprefix("extra."): tensor for name, tensor in tensors.items() if name.startswith("extra.")}
     return flow, extra, header["metadata"]
 
 
@@ -109,9 +103,7 @@ def _same(found: Any, expected: Any) -> bool:
 
 
 def _build(architecture: Mapping[str, Any]) -> MultiFlow:
-    options = {
-        name: value for name, value in architecture.items() if name not in ("channels", "views", "neighbors")
-    }
+    options = {name: value for name, value in architecture.items() if name not in ("channels", "views", "neighbors")}
     graph = CameraGraph(tuple(tuple(senders) for senders in architecture["neighbors"]))
     # Every value is replaced afterwards; a generator of its own leaves the global one alone.
     return MultiFlow(architecture["channels"], graph, **options, generator=torch.Generator())

@@ -22,9 +22,7 @@ def replicate_pad(maps: Tensor, padding: int) -> Tensor:
     if padding == 0:
         return maps
     views, batch, channels, height, width = maps.shape
-    padded = functional.pad(
-        maps.reshape(views * batch, channels, height, width), [padding] * 4, mode="replicate"
-    )
+    padded = functional.pad(maps.reshape(views * batch, channels, height, width), [padding] * 4, mode="replicate")
     return padded.view(views, batch, channels, height + 2 * padding, width + 2 * padding)
 
 
@@ -43,7 +41,9 @@ class Sources:
     sizes: list[int]
 
 
+# Both tables are kept for later calls, also by those that train: they must not be tensors of inference mode.
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def message_sources(
     graph: CameraGraph, messages_are_edges: bool, batch: int, dtype: torch.dtype, device: torch.device
 ) -> Sources:
@@ -60,21 +60,17 @@ def message_sources(
         index += [source * batch + sample for sample in range(batch) for source in (view, *messages)]
         weight += [1.0, *(1 / len(senders) for _ in senders)] * batch
         sizes.append(batch * (1 + len(senders)))
-    return Sources(
-        torch.tensor(index, device=device), torch.tensor(weight, dtype=dtype, device=device)[:, None], sizes
-    )
+    return Sources(torch.tensor(index, device=device), torch.tensor(weight, dtype=dtype, device=device)[:, None], sizes)
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def bias_matrix(graph: CameraGraph, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return ``[V, V + edges]``: how the biases, ordered as in `message_sources`, add up in every view."""
-    blocks = [
-        torch.full((1, 1 + len(senders)), 1 / max(len(senders), 1), dtype=dtype)
-        for senders in graph.neighbors
-    ]
+    blocks = [torch.full((1, 1 + len(senders)), 1 / max(len(senders), 1), dtype=dtype) for senders in graph.neighbors]
     for block in blocks:
         block[0, 0] = 1
-    matrix: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    matrix: Tensor = torch.block_diag(*blocks)
     return matrix.to(device)
 
 
@@ -94,9 +90,7 @@ class _FusedConvolution(Function):
         ctx.save_for_backward(maps, *weights)
         ctx.padding = padding  # type: ignore[attr-defined]
         ctx.sources = sources  # type: ignore[attr-defined]
-        return torch.stack(
-            [torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)]
-        )
+        return torch.stack([torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)])
 
     @staticmethod
     @once_differentiable
@@ -105,9 +99,7 @@ class _FusedConvolution(Function):
         padding, sources = ctx.padding, ctx.sources  # type: ignore[attr-defined]
         padded = replicate_pad(maps, padding)
         input_gradients, weight_gradients, bias_gradients = [], [], []
-        for inputs, weight, view_gradient in zip(
-            _read(padded, sources), weights, gradient.contiguous(), strict=True
-        ):
+        for inputs, weight, view_gradient in zip(_read(padded, sources), weights, gradient.contiguous(), strict=True):
             input_gradient, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
                 view_gradient,
                 inputs,
@@ -142,9 +134,7 @@ def _read(padded: Tensor, sources: Sources) -> list[Tensor]:
     return [part.view(batch, -1, height, width) for part in torch.split(rows, sources.sizes)]
 
 
-def fused_convolution(
-    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources
-) -> Tensor:
+def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources) -> Tensor:
     """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
 
     Args:

@@ -127,9 +127,7 @@ class MultiFlow(nn.Module):
         self._check(latents, condition)
         maps = latents.transpose(0, 1)
         for permutation, coupling in zip(self.permutations.flip(0), reversed(self.couplings), strict=True):
-            maps = _permute(
-                cast(CouplingBlock, coupling).inverse(maps, condition), permutation.argsort(dim=1)
-            )
+            maps = _permute(cast(CouplingBlock, coupling).inverse(maps, condition), permutation.argsort(dim=1))
         return maps.transpose(0, 1)
 
     def architecture(self) -> dict[str, Any]:
@@ -167,9 +165,7 @@ class MultiFlow(nn.Module):
             )
         if self.conditional != (condition is not None):
             expected, found = ("a condition", "none") if self.conditional else ("no condition", "one")
-            raise InputError(
-                f"flow: expected {expected}, found {found}: use the noise with which it was trained"
-            )
+            raise InputError(f"flow: expected {expected}, found {found}: use the noise with which it was trained")
         if condition is not None and condition.shape != (len(maps), 1, *maps.shape[3:]):
             raise InputError(
                 f"flow: expected a condition {[len(maps), 1, *maps.shape[3:]]}, found {list(condition.shape)}"
@@ -196,9 +192,7 @@ def _validate(
 ) -> None:
     problems = []
     if channels < 2:
-        problems.append(
-            f"flow: channels: expected at least 2 (a coupling block has two halves), found {channels}"
-        )
+        problems.append(f"flow: channels: expected at least 2 (a coupling block has two halves), found {channels}")
     if blocks < 1 or len(kernels) != blocks:
         problems.append(f"flow: kernels: expected one per block, {blocks} blocks, found {list(kernels)}")
     if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
@@ -206,9 +200,7 @@ def _validate(
     if hidden < 1:
         problems.append(f"flow: hidden: expected at least 1 channel, found {hidden}")
     if clamp <= 0 or clamp_slope <= 0:
-        problems.append(
-            f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}"
-        )
+        problems.append(f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}")
     if fusion not in get_args(Fusion):
         problems.append(f"flow: fusion: expected one of {', '.join(get_args(Fusion))}, found {fusion!r}")
     if transform_first not in ("first", "second"):

@@ -73,10 +73,7 @@ def import_released(
         camera_graph(views, _connections(rest)),
         blocks=len(nodes),
         hidden=hidden,
-        kernels=[
-            state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1]
-            for node in nodes
-        ],
+        kernels=[state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1] for node in nodes],
         clamp=clamp,
         clamp_slope=clamp_slope,
         fusion=found_fusion,
@@ -106,9 +103,7 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
             "the released code can't transform the second half first"
         )
     if flow.graph.views > 10:
-        problems.append(
-            f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous"
-        )
+        problems.append(f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous")
     for block, permutation in enumerate(flow.permutations.cpu()):
         if not torch.equal(permutation, channel_permutations(block, flow.graph.views, flow.channels)):
             problems.append(f"flow: block {block}: its permutation isn't that of the released code")
@@ -174,9 +169,7 @@ def _fusion(source: str, names: set[str], fusion: Fusion | None) -> Fusion:
             "the checkpoint has attention, but not which of the two; name it"
         )
     if not has_attention and fusion not in (None, "conv2d"):
-        raise InputError(
-            f"{source}: fusion: expected {fusion}, found conv2d: the checkpoint has no attention"
-        )
+        raise InputError(f"{source}: fusion: expected {fusion}, found conv2d: the checkpoint has no attention")
     return fusion or "conv2d"
 
 
@@ -195,9 +188,7 @@ def _compare(source: str, found: Mapping[str, torch.Size], expected: Mapping[str
             )
     for name in sorted(expected.keys() & found.keys()):
         if expected[name].shape != found[name]:
-            problems.append(
-                f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}"
-            )
+            problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}")
     if problems:
         raise InputError(problems[:_LISTED])
 

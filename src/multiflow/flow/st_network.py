@@ -104,6 +104,4 @@ class StNetwork(nn.Module):
     def extra_repr(self) -> str:
         """Describe the network in one line."""
         hidden, channels, kernel, _ = self.in_weights[0].shape
-        return (
-            f"{self.graph}; {channels} -> {hidden} -> {self.out_biases.shape[1]} channels, {kernel}x{kernel}"
-        )
+        return f"{self.graph}; {channels} -> {hidden} -> {self.out_biases.shape[1]} channels, {kernel}x{kernel}"
