@@ -112,6 +112,7 @@ def _damage(
     """Make the defect of the given code."""
     whole = join([component.body for component in part.components])
     size, contrast = _strength(rng)
+    size *= part_class.defect_scale
     if defect == "QS" and rng.random() < 0.75:
         missing = str(rng.choice(part_class.features))
         return _Damage(part_class.build(np.random.default_rng(shape_seed), missing), intact=part)

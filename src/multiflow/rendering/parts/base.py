@@ -62,6 +62,7 @@ class PartClass:
         features: the features that may be missing.
         defects: Real-IAD's codes of the defects that this class has.
         mirrored: for each camera whether it delivers mirrored images, in all samples.
+        defect_scale: factor on the size of all defects; chosen so that classes are about equally hard.
         yaw: how the part is turned on the table, degrees.
     """
 
@@ -70,4 +71,5 @@ class PartClass:
     features: tuple[str, ...]
     defects: tuple[str, ...]
     mirrored: tuple[bool, bool, bool, bool, bool]
+    defect_scale: float = 1.0
     yaw: float = 25.0

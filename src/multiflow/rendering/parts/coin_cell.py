@@ -73,4 +73,5 @@ COIN_CELL = PartClass(
     features=("gasket piece", "text LR44", "text 1.5V", "gasket"),
     defects=("AK", "HS", "QS", "YW", "ZW", "BX"),
     mirrored=(False, True, False, False, True),
+    defect_scale=0.72,
 )
