@@ -46,9 +46,7 @@ def float_buffer(values: Array) -> Any:
     return mi.Float(np.ascontiguousarray(np.asarray(values).reshape(-1), dtype=np.float32))
 
 
-def load_mesh(
-    name: str, positions: Array, normals: Array, texture: Array, color: Array, finish: Array
-) -> Any:
+def load_mesh(name: str, positions: Array, normals: Array, texture: Array, color: Array, finish: Array) -> Any:
     """A mesh of ``n`` separate triangles.
 
     Args:
@@ -60,9 +58,7 @@ def load_mesh(
     properties = mi.Properties()
     # The kernel shades by itself; Mitsuba wants a material nevertheless.
     properties["mesh_bsdf"] = mi.load_dict({"type": "diffuse"})
-    mesh = mi.Mesh(
-        name, 3 * count, count, has_vertex_normals=True, has_vertex_texcoords=True, props=properties
-    )
+    mesh = mi.Mesh(name, 3 * count, count, has_vertex_normals=True, has_vertex_texcoords=True, props=properties)
     parameters = mi.traverse(mesh)
     parameters["vertex_positions"] = float_buffer(positions)
     parameters["vertex_normals"] = float_buffer(normals)

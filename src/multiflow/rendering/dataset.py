@@ -89,9 +89,7 @@ def _render(
         _log.info("%s: %d/%d samples rendered, %.0f s left", part.name, done + finished, total, left)
 
 
-def _finished(
-    part: PartClass, settings: Rendering, partial: Path, missing: list[int], processes: int
-) -> Iterator[int]:
+def _finished(part: PartClass, settings: Rendering, partial: Path, missing: list[int], processes: int) -> Iterator[int]:
     """Run the workers and yield the samples as they get finished."""
     count = max(1, min(processes, len(missing)))
     library = str(Path(multiflow.__file__).parent.parent)

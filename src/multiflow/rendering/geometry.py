@@ -122,9 +122,7 @@ def rounded_prism(
     quarter = np.linspace(0, np.pi / 2, steps + 1)
     layers = [(0.0, bottom)]
     if bottom_radius > 0:
-        layers = [
-            (bottom_radius * (1 - np.sin(a)), bottom + bottom_radius * (1 - np.cos(a))) for a in quarter[:-1]
-        ]
+        layers = [(bottom_radius * (1 - np.sin(a)), bottom + bottom_radius * (1 - np.cos(a))) for a in quarter[:-1]]
     if top_radius > 0:
         layers += [(top_radius * (1 - np.cos(a)), top - top_radius * (1 - np.sin(a))) for a in quarter]
     else:

@@ -109,9 +109,7 @@ class _Strata:
         x = ((mi.Float(self.pixel % width) + left + inside.x) * scale - 1) * tangent
         y = ((mi.Float(self.pixel // width) + top + inside.y) * scale - 1) * tangent
         right, up, forward = (_opaque(mi.Vector3f, axis) for axis in camera.axes())
-        return mi.Ray3f(
-            _opaque(mi.Point3f, camera.position(height)), dr.normalize(forward + x * right - y * up)
-        )
+        return mi.Ray3f(_opaque(mi.Point3f, camera.position(height)), dr.normalize(forward + x * right - y * up))
 
 
 def _opaque(kind: Any, values: Array) -> Any:
@@ -202,9 +200,7 @@ def shade(stage: Stage, camera: Camera, window: Window, k: int, seed: int) -> Sa
     distance = dr.sqrt(second.p.x * second.p.x + second.p.y * second.p.y)
     shadow = 1 - 0.75 * dr.exp(-dr.square(dr.maximum(distance - 0.75 * reach, 0.0) / (0.45 * reach)))
     met_color = second.shape.eval_attribute_3("vertex_color", second, met_part)
-    indirect = dr.select(met_part, met_color * 0.55, table_color * shadow) * _opaque(
-        mi.Color3f, stage.ambient
-    )
+    indirect = dr.select(met_part, met_color * 0.55, table_color * shadow) * _opaque(mi.Color3f, stage.ambient)
     radiance += dr.select(met, throughput * indirect, mi.Color3f(0.0))
     radiance = dr.minimum(dr.select(dr.isfinite(radiance), radiance, 0.0), _BRIGHTEST)
 

@@ -26,18 +26,14 @@ _DEPTH_STEP = 0.008
 """A missing feature shows where the intact part would be nearer or farther than this."""
 
 
-def render_views(
-    specimen: Specimen, image_size: int, k: int, rng: np.random.Generator
-) -> list[tuple[Array, Array]]:
+def render_views(specimen: Specimen, image_size: int, k: int, rng: np.random.Generator) -> list[tuple[Array, Array]]:
     """Image ``[size, size, 3]`` (uint8) and mask ``[size, size]`` (bool) of each camera, not mirrored."""
     environment = environment_map(specimen.appearance)
     scene = load_scene([_mesh(index, layer) for index, layer in enumerate(specimen.layers)], environment)
     intact = None
     surfaces = [layer.surface for layer in specimen.layers]
     if specimen.intact is not None:
-        intact = load_scene(
-            [_plain_mesh(i, s) for i, s in enumerate(specimen.intact)], np.ones((4, 8, 3), np.float32)
-        )
+        intact = load_scene([_plain_mesh(i, s) for i, s in enumerate(specimen.intact)], np.ones((4, 8, 3), np.float32))
         surfaces = surfaces + specimen.intact
     points = np.concatenate([surface.positions.reshape(-1, 3) for surface in surfaces])
     reach = float(np.hypot(points[:, 0], points[:, 1]).max())
@@ -117,11 +113,7 @@ def _table(stage: Stage, camera: Camera, size: int, seed: int) -> Array:
     (near, weight), (wide, _) = smoothed(2.6), smoothed(12.0)
     coarse = np.where(weight > 0.02, near, wide).astype(np.float32)
     channels = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(coarse[..., c])).resize(
-                (size, size), Image.Resampling.BICUBIC
-            )
-        )
+        np.asarray(Image.fromarray(np.ascontiguousarray(coarse[..., c])).resize((size, size), Image.Resampling.BICUBIC))
         for c in range(3)
     ]
     return np.stack(channels, -1)
@@ -137,6 +129,4 @@ def _fade(window: Window) -> Array:
         high = (length - steps) / width if start + length < window.size else np.ones(length)
         return np.clip(np.minimum(low, high), 0, 1)
 
-    return (ramp(window.top, window.height)[:, None] * ramp(window.left, window.width))[..., None].astype(
-        np.float32
-    )
+    return (ramp(window.top, window.height)[:, None] * ramp(window.left, window.width))[..., None].astype(np.float32)

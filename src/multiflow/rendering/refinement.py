@@ -87,7 +87,5 @@ def _split(surface: Surface, split: Array) -> Surface:
         )
         for child in children:
             corners = list(child)
-            parts.append(
-                Surface(positions[:, corners], normals[:, corners], texture[:, corners], parent.origin)
-            )
+            parts.append(Surface(positions[:, corners], normals[:, corners], texture[:, corners], parent.origin))
     return _concatenate(parts)

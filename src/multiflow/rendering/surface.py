@@ -54,16 +54,12 @@ class Surface:
         """A surface from ``vertices [m, 3]`` and ``faces [n, 3]``."""
         positions = vertices[faces]
         origin = np.zeros(len(faces), np.int64) if origin is None else origin
-        return cls(
-            positions, corner_normals(vertices, faces, crease), _texture_mapping(positions, mapping), origin
-        )
+        return cls(positions, corner_normals(vertices, faces, crease), _texture_mapping(positions, mapping), origin)
 
     @property
     def face_normals(self) -> Array:
         """Unit normals ``[n, 3]`` of the flat triangles."""
-        return unit(
-            np.cross(self.positions[:, 1] - self.positions[:, 0], self.positions[:, 2] - self.positions[:, 0])
-        )
+        return unit(np.cross(self.positions[:, 1] - self.positions[:, 0], self.positions[:, 2] - self.positions[:, 0]))
 
     @property
     def areas(self) -> Array:
@@ -87,9 +83,7 @@ class Surface:
 
     def transformed(self, rotation: Array, translation: Array) -> Surface:
         """The surface after ``p -> rotation p + translation``."""
-        return replace(
-            self, positions=self.positions @ rotation.T + translation, normals=self.normals @ rotation.T
-        )
+        return replace(self, positions=self.positions @ rotation.T + translation, normals=self.normals @ rotation.T)
 
     def shifted_texture(self, offset: Array) -> Surface:
         """The surface with another piece of the texture on it."""
@@ -114,14 +108,10 @@ class Surface:
         for axis in range(3):
             offset = np.zeros(3)
             offset[axis] = step
-            jacobian[:, :, axis] = (displacement(points + offset) - displacement(points - offset)) / (
-                2 * step
-            )
+            jacobian[:, :, axis] = (displacement(points + offset) - displacement(points - offset)) / (2 * step)
         jacobian += np.eye(3)
         rows = jacobian.transpose(1, 0, 2)
-        cofactors = np.stack(
-            [np.cross(rows[1], rows[2]), np.cross(rows[2], rows[0]), np.cross(rows[0], rows[1])], 1
-        )
+        cofactors = np.stack([np.cross(rows[1], rows[2]), np.cross(rows[2], rows[0]), np.cross(rows[0], rows[1])], 1)
         normals = unit(np.einsum("nij,nj->ni", cofactors[inverse], self.normals.reshape(-1, 3)))
         return replace(
             self,

@@ -40,9 +40,7 @@ class _Stroke:
     def depth(self, points: Array, widen: float = 1.0) -> Array:
         """1 in the groove, 0 outside, ``[n]``."""
         along, distance, height = self.coordinates(points)
-        uneven = 0.75 + 0.4 * self.noise(
-            np.c_[along * 20 + self.shift, np.full((len(along), 2), 7.7)], octaves=2
-        )
+        uneven = 0.75 + 0.4 * self.noise(np.c_[along * 20 + self.shift, np.full((len(along), 2), 7.7)], octaves=2)
         taper = np.sqrt(np.clip(1 - (2 * along / self.length) ** 2, 0, 1))
         width = np.maximum(self.width * widen * taper * np.maximum(uneven, 0.35), 1e-5)
         inside = 1 - smooth_step(0.55 * width, 1.25 * width, np.abs(distance))

@@ -80,9 +80,7 @@ def abrasion(site: Site, rng: np.random.Generator) -> SurfaceDefect:
 
     def marks(points: Array) -> Array:
         relative = points - site.point
-        lines = noise(
-            np.c_[relative @ first * 7, relative @ second * 75, relative @ site.normal * 20], octaves=2
-        )
+        lines = noise(np.c_[relative @ first * 7, relative @ second * 75, relative @ site.normal * 20], octaves=2)
         return patch(points) * (0.35 + 0.65 * smooth_step(-0.1, 0.25, lines))
 
     def color(points: Array, colors: Array) -> Array:

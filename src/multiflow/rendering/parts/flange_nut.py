@@ -53,23 +53,17 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
     )
     body = (hexagon ^ chamfer) + disc
     teeth = [
-        Manifold.cube((0.09, 0.030, 0.2), True)
-        .translate((flange, 0, 0.06))
-        .rotate((0, 0, 360 / _TEETH * tooth))
+        Manifold.cube((0.09, 0.030, 0.2), True).translate((flange, 0, 0.06)).rotate((0, 0, 360 / _TEETH * tooth))
         for tooth in range(_TEETH)
         if not (missing == "serration" and tooth < 9)
     ]
     hole = revolve([(0, -0.1), (bore, -0.1), (bore, height + 0.1), (0, height + 0.1)], 96)
-    mouth = revolve(
-        [(0, height - 0.06), (bore, height - 0.06), (bore + 0.10, height + 0.04), (0, height + 0.04)], 96
-    )
+    mouth = revolve([(0, height - 0.06), (bore, height - 0.06), (bore + 0.10, height + 0.04), (0, height + 0.04)], 96)
     body = body - join(teeth) - hole - mouth
     if missing != "thread":
         tooth = [(bore + 0.02, -0.062), (bore + 0.02, 0.062), (bore - 0.07, 0.01), (bore - 0.07, -0.01)]
         thread = helix(tooth, _PITCH, height / _PITCH + 1.2, -0.1)
-        room = revolve(
-            [(0, 0.03), (bore + 0.05, 0.03), (bore + 0.05, height - 0.075), (0, height - 0.075)], 64
-        )
+        room = revolve([(0, 0.03), (bore + 0.05, 0.03), (bore + 0.05, height - 0.075), (0, height - 0.075)], 64)
         body = body + (thread ^ room)
     paint = {}
     if missing != "grade":

@@ -50,9 +50,7 @@ def _build(rng: np.random.Generator, missing: str | None) -> Part:
             ]
             solids.append(revolve(rim, 48).translate(place))
             continue
-        stud = rounded_prism(
-            circle(stud_radius, 64), height - 0.02, height + stud_height, top_radius=0.028, steps=6
-        )
+        stud = rounded_prism(circle(stud_radius, 64), height - 0.02, height + stud_height, top_radius=0.028, steps=6)
         if missing != f"text {column} {row}":
             stud = stud + letters.translate((0, 0, height + stud_height - 0.0005))
         solids.append(stud.translate(place))
