@@ -2,34 +2,25 @@
 
 The reference is written as the equations are read: every message has its own convolution and its own padding
 (26 convolutions in an st-network of five views), and views are a list. Both have the same parameters and see
-the same batch. Each runs in a process of its own, one after the other:
-
-1. a first step, and further ones with AdamW; the best time of each part over all steps is reported;
-2. a step under torch.profiler, whose operator calls and memory are counted.
+the same batch. They take turns, so that a busy machine disturbs both; the best time of each part is reported.
 
 Operator calls are the calls of ``aten`` operators in forward and backward that reach a kernel: an operator
 that PyTorch composes of others counts as those, a kernel counts once whatever it calls inside, views and
-allocations don't count.
-Peak memory is that of all tensors that are alive at once: parameters, gradients and intermediates. The
-growth of the process's resident memory stands beside it: it adds what libraries and the allocator keep.
+allocations don't count. Peak memory is that of all tensors that are alive at once: parameters, gradients and
+intermediates, without the batch. Both are read from a step under torch.profiler.
 
-    PYTHONPATH=src python benchmarks/training_step.py              # full size: minutes, 5 GB
+    PYTHONPATH=src python benchmarks/training_step.py              # full size: minutes, 4 GB
     PYTHONPATH=src python benchmarks/training_step.py --batch 2 --map 12 --channels 32 --hidden 16
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +32,7 @@ from multiflow.flow.released import export_released
 from multiflow.views import camera_graph
 
 VIEWS = 5
+RESULTS = ("latents", "log-determinants", "loss")
 ALLOCATIONS = {
     *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
     *("resize_", "set_", "_unsafe_view"),
@@ -151,80 +143,71 @@ def largest_allocation(profiler: Any) -> int:
     return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
 
 
-def resident() -> float:
-    """Return the process's resident memory in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+class Measurement:
+    """The steps of one implementation and what was measured on them."""
 
+    def __init__(self, model: torch.nn.Module, features: Tensor, condition: Tensor) -> None:
+        self.model = model
+        self.inputs = (features, condition)
+        # Without a learning rate all steps see the same parameters.
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=0)
+        self.forward: list[float] = []
+        self.backward: list[float] = []
+        self.update: list[float] = []
+        self.calls: Counter[str] = Counter()
+        self.memory = 0.0
 
-def peak() -> float:
-    """Return the largest resident memory of the process so far in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def measure(options: argparse.Namespace) -> None:
-    """Measure one implementation in this process; write its results to a file and its numbers to stdout."""
-    torch.set_num_threads(options.threads)
-    generator = torch.Generator().manual_seed(0)
-    shape = (options.batch, VIEWS, options.channels, options.map, options.map)
-    noise, condition = sample_noise("simplenet", (shape[0], *shape[3:]), generator=generator)
-    features = add_noise(torch.randn(shape, generator=generator), noise)
-    before = resident()
-    flow = MultiFlow(options.channels, camera_graph(VIEWS), hidden=options.hidden, generator=generator)
-    with torch.no_grad():
-        for name, parameter in flow.named_parameters():
-            if name.endswith("gamma"):
-                parameter.uniform_(0.1, 0.5, generator=generator)
-    model: torch.nn.Module = PlainFlow(flow) if options.implementation == "reference" else flow
-    del flow
-    # Without a learning rate all steps see the same parameters.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0)
-    times: dict[str, list[float]] = {"forward": [], "backward": [], "optimizer": []}
-
-    def step() -> tuple[Tensor, Tensor]:
-        optimizer.zero_grad()
+    def step(self) -> dict[str, Tensor]:
+        """Run and time forward and backward, and return latents, log-determinants and loss."""
+        self.model.zero_grad()
         start = time.perf_counter()
-        latents, log_determinant = model(features, condition)
+        latents, log_determinant = self.model(*self.inputs)
         total = loss(latents, log_determinant)
         forward = time.perf_counter()
         total.backward()
-        times["forward"].append(forward - start)
-        times["backward"].append(time.perf_counter() - forward)
-        return latents.detach(), log_determinant.detach()
+        self.forward.append(forward - start)
+        self.backward.append(time.perf_counter() - forward)
+        return {name: value.detach() for name, value in zip(RESULTS, (latents, log_determinant, total), strict=True)}
 
-    step()
-    for _ in range(options.repeat):
+    def optimize(self) -> None:
+        """Run and time the optimizer."""
         start = time.perf_counter()
-        optimizer.step()
-        times["optimizer"].append(time.perf_counter() - start)
-        step()
-    report = {
-        **{name: min(seconds) for name, seconds in times.items()},
-        "resident": peak() - before,
+        self.optimizer.step()
+        self.update.append(time.perf_counter() - start)
+
+    def profile(self) -> dict[str, Tensor]:
+        """Run a step under the profiler and return its results with the gradients under their released names."""
+        # The step makes the gradients itself, so that the profile sees their memory.
+        self.model.zero_grad()
+        with torch.profiler.profile(profile_memory=True) as profiler:
+            results = self.step()
+        self.calls = operator_calls(profiler)
+        parameters = sum(parameter.nbytes for parameter in self.model.parameters())
+        self.memory = (parameters + largest_allocation(profiler)) / 2**20
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.copy_(parameter.grad)
+        is_plain = isinstance(self.model, PlainFlow)
+        return results | (self.model.released() if is_plain else export_released(self.model))
+
+    @property
+    def state(self) -> float:
+        """Memory of the optimizer's state in MiB."""
+        return sum(value.nbytes for values in self.optimizer.state.values() for value in values.values()) / 2**20
+
+
+def differences(ours: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[str, float]:
+    """Return the largest difference of each result relative to its largest value, and that of all gradients.
+
+    A single gradient can be a sum that nearly cancels; all are therefore compared by their common norm.
+    """
+    largest = {
+        name: float((ours[name] - reference[name]).abs().max() / reference[name].abs().max()) for name in RESULTS
     }
-    # The step itself makes the gradients, so that the profile sees them.
-    model.zero_grad()
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        latents, log_determinant = step()
-    parameters = sum(parameter.nbytes for parameter in model.parameters())
-    state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors.values())
-    report["memory"] = (parameters + largest_allocation(profiler)) / 2**20
-    report["memory_with_optimizer"] = report["memory"] + state / 2**20
-    report["calls"] = operator_calls(profiler)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.grad)
-    gradients = model.released() if isinstance(model, PlainFlow) else export_released(model)
-    torch.save({"latents": latents, "log-determinant": log_determinant, **gradients}, options.output)
-    print(json.dumps(report))
-
-
-def largest_difference(ours: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
-    """Return the largest difference of a tensor, relative to its largest value."""
-    return max(
-        float((ours[name] - value).detach().abs().max() / value.detach().abs().max())
-        for name, value in reference.items()
-    )
+    gradients = [name for name in reference if name not in RESULTS]
+    error = torch.stack([(ours[name] - reference[name]).norm() for name in gradients]).norm()
+    norm = torch.stack([reference[name].norm() for name in gradients]).norm()
+    return {**largest, "gradients": float(error / norm)}
 
 
 def main() -> None:
@@ -235,55 +218,53 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=304, help="channels of a feature map, even")
     parser.add_argument("--hidden", type=int, default=64, help="channels inside of the st-networks")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=2, help="timed steps after the first; the best counts")
+    parser.add_argument("--repeat", type=int, default=2, help="steps of each, before that under the profiler")
     parser.add_argument("--calls", action="store_true", help="list the operator calls by name")
-    parser.add_argument("--implementation", choices=("ours", "reference"), help=argparse.SUPPRESS)
-    parser.add_argument("--output", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.implementation:
-        measure(options)
-        return
-
+    torch.set_num_threads(options.threads)
     print(
         f"one training step: {options.batch} samples x {VIEWS} views, {options.channels} x {options.map} x "
         f"{options.map}, float32, {options.threads} threads, torch {torch.__version__}",
         flush=True,
     )
-    reports, results = {}, {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("ours", "reference"):
-            output = f"{folder}/{name}.pt"
-            command = [sys.executable, __file__, *sys.argv[1:], "--implementation", name, "--output", output]
-            # The profiler's library writes notes to stderr.
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{name} failed:\n{done.stderr}")
-            reports[name] = json.loads(done.stdout.splitlines()[-1])
-            results[name] = torch.load(output, weights_only=True)
-    ours, reference = reports["ours"], reports["reference"]
-    for report in reports.values():
-        report["step"] = report["forward"] + report["backward"]
-        report["all_calls"] = sum(report["calls"].values())
-    rows = [
-        ("forward", "forward", "s"),
-        ("backward", "backward", "s"),
-        ("forward and backward", "step", "s"),
-        ("optimizer (AdamW)", "optimizer", "s"),
-        ("operator calls, forward and backward", "all_calls", ""),
-        ("peak memory, forward and backward", "memory", "MiB"),
-        ("peak memory, with AdamW's state", "memory_with_optimizer", "MiB"),
-        ("growth of resident memory, with AdamW", "resident", "MiB"),
+    generator = torch.Generator().manual_seed(0)
+    shape = (options.batch, VIEWS, options.channels, options.map, options.map)
+    noise, condition = sample_noise("simplenet", (shape[0], *shape[3:]), generator=generator)
+    features = add_noise(torch.randn(shape, generator=generator), noise)
+    flow = MultiFlow(options.channels, camera_graph(VIEWS), hidden=options.hidden, generator=generator)
+    with torch.no_grad():
+        for name, parameter in flow.named_parameters():
+            if name.endswith("gamma"):
+                parameter.uniform_(0.1, 0.5, generator=generator)
+    ours, reference = measurements = [Measurement(model, features, condition) for model in (flow, PlainFlow(flow))]
+    for _ in range(options.repeat):
+        for measurement in measurements:
+            measurement.step()
+            measurement.optimize()
+    results = [measurement.profile() for measurement in measurements]
+
+    rows: list[tuple[str, str, Callable[[Measurement], float]]] = [
+        ("forward", "s", lambda measured: min(measured.forward)),
+        ("backward", "s", lambda measured: min(measured.backward)),
+        (
+            "forward and backward",
+            "s",
+            lambda measured: min(map(sum, zip(measured.forward, measured.backward, strict=True))),
+        ),
+        ("optimizer (AdamW)", "s", lambda measured: min(measured.update)),
+        ("operator calls, forward and backward", "", lambda measured: sum(measured.calls.values())),
+        ("peak memory, forward and backward", "MiB", lambda measured: measured.memory),
+        ("peak memory, with AdamW's state", "MiB", lambda measured: measured.memory + measured.state),
     ]
     print(f"{'':40}{'ours':>10}{'reference':>12}{'ratio':>9}")
-    for title, key, unit in rows:
+    for title, unit, value in rows:
         number = ".2f" if unit == "s" else ".0f"
-        ratio = ours[key] / reference[key]
-        print(f"{title:40}{ours[key]:>10{number}}{reference[key]:>12{number}}{ratio:>9.0%} {unit}")
-    difference = largest_difference(results["ours"], results["reference"])
-    print(f"largest relative difference of latents, log-determinants and all gradients: {difference:.1e}")
+        found, expected = value(ours), value(reference)
+        print(f"{title:40}{found:>10{number}}{expected:>12{number}}{found / expected:>9.0%} {unit}")
+    print("relative differences:", ", ".join(f"{name} {error:.1e}" for name, error in differences(*results).items()))
     if options.calls:
-        for name in sorted(ours["calls"].keys() | reference["calls"].keys()):
-            print(f"  {name:36}{ours['calls'].get(name, 0):>10}{reference['calls'].get(name, 0):>12}")
+        for name in sorted(ours.calls.keys() | reference.calls.keys()):
+            print(f"  {name:38}{ours.calls[name]:>10}{reference.calls[name]:>12}")
 
 
 if __name__ == "__main__":
