@@ -116,6 +116,8 @@ def _close_up(folder: Path, records: list[Record], flips: Sequence[int], tile: i
         image = Image.open(folder / str(record["image_path"])).convert("RGB")
         if flip:
             image, x = ImageOps.mirror(image), image.width - x
-        box = (int(x - half), int(y - half), int(x + half), int(y + half))
-        close = image.crop(box).resize((tile, tile), Image.Resampling.BICUBIC)
+        half = min(half, image.width / 2)
+        x, y = np.clip((x, y), half, image.width - half)
+        crop = image.crop((int(x - half), int(y - half), int(x + half), int(y + half)))
+        close = crop.resize((tile, tile), Image.Resampling.BICUBIC)
     return close

@@ -49,6 +49,7 @@ def _fibre(site: Site, part: Manifold, rng: np.random.Generator) -> ForeignObjec
     place = np.linspace(-length / 2, length / 2, count)
     sway = np.cumsum(np.cumsum(rng.normal(0, 0.006, count)))
     sway -= np.linspace(sway[0], sway[-1], count)
+    sway *= min(1.0, 0.3 * length / np.abs(sway).max())
     path = site.point + place[:, None] * along + sway[:, None] * across
     top = 3.0
     heights = np.zeros(count)
