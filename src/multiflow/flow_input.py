@@ -11,7 +11,7 @@ from torch import Tensor
 
 from multiflow import config
 from multiflow.errors import InputError
-from multiflow.foreground.postprocess import mask_on_grid
+from multiflow.foreground import foreground_on_grid
 from multiflow.store import FeatureFile, ForegroundFile
 
 __all__ = ["FlowInput", "Scaling", "open_input"]
@@ -68,7 +68,7 @@ class FlowInput:
         features = torch.from_numpy(self.features.split(split).features(index))
         if self.foreground is None:
             return features, torch.ones(features.shape[0], *self.features.grid, dtype=torch.bool)
-        mask = mask_on_grid(self.foreground.split(split).mask(index), self.features.grid, self.to_grid)
+        mask = foreground_on_grid(self.foreground.split(split), index, self.features.grid, self.to_grid)
         return features, torch.from_numpy(mask.astype(bool))
 
     def load(self, split: str, scaling: Scaling) -> tuple[Tensor, Tensor]:

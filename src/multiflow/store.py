@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,13 +33,18 @@ __all__ = [
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block ends without an error.
 
-    The temporary file carries the process id, so that two processes that write the same target never share
-    one; the last rename wins and either result is whole. On an error the temporary file is removed and the
-    target stays as it was.
+    The temporary file carries the host's name and the process id, so that two processes that write the same
+    target never share one; the last rename wins and either result is whole. On an error the temporary file is
+    removed and the target stays as it was. What a killed process of this host left is removed first.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    beginning = f".{target.name}.{platform.node()}."
+    for left in target.parent.glob(f"{glob.escape(beginning)}*.partial"):
+        process = left.name[len(beginning) :].removesuffix(".partial")
+        if process.isdigit() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
+    temporary = target.with_name(f"{beginning}{os.getpid()}.partial")
     try:
         yield temporary
         with open(temporary, "rb") as stream:
@@ -45,6 +52,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""Another data set in the same layout, by configuration alone; and what a broken one gets to read."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import Checkout
+from PIL import Image
+from skimage import data
+
+CLASSES = ["brick", "grass"]
+
+
+def write_textures(root: Path) -> None:
+    """Photographs of walls and lawns that scikit-image ships: one camera, grey-scale, 120 x 90 px.
+
+    An anomalous sample has a patch of gravel in it.
+    """
+    random = np.random.default_rng(0)
+    gravel = data.gravel()
+    for name in CLASSES:
+        photograph = getattr(data, name)()
+        records: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+        samples = [("train", "OK", number) for number in range(1, 9)]
+        samples += [("test", "OK", number) for number in range(9, 13)] + [("test", "YW", n) for n in range(1, 5)]
+        for split, code, number in samples:
+            y, x = random.integers(0, 512 - 90), random.integers(0, 512 - 120)
+            picture = photograph[y : y + 90, x : x + 120].copy()
+            group, folder = ("OK", "OK") if code == "OK" else (f"NG_{code}", f"NG/{code}")
+            stem = f"{folder}/S{number:04d}/{name}_{number:04d}_{group}_C1_20240101000000"
+            path = root / "pictures" / name / f"{stem}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mask = np.zeros((90, 120), np.uint8)
+            if code != "OK":
+                top, left = random.integers(0, 50), random.integers(0, 80)
+                mask[top : top + 36, left : left + 36] = 255
+                picture = np.where(mask, gravel[y : y + 90, x : x + 120], picture)
+                Image.fromarray(mask).save(path.with_suffix(".png"))
+            Image.fromarray(picture).save(path, quality=95)
+            records[split].append(
+                {
+                    "category": name,
+                    "anomaly_class": code,
+                    "image_path": f"{stem}.jpg",
+                    "mask_path": None if code == "OK" else f"{stem}.png",
+                }
+            )
+        annotations = root / "annotations" / f"{name}.json"
+        annotations.parent.mkdir(parents=True, exist_ok=True)
+        meta = {"prefix": f"{name}/", "normal_class": "OK", "pre_transform": None}
+        annotations.write_text(json.dumps({"meta": meta, **records}))
+
+
+def overlay(root: Path) -> dict[str, Any]:
+    """The demo's configuration for these textures."""
+    dropped = ["top_view_only", "neighbor_view_only", "self_attention", "cross_view_attention", "no_cross_view"]
+    dropped += ["noise_none", "noise_uniform", "noise_softflow", "with_background"]
+    return {
+        "run": "textures",
+        "dataset": {
+            "name": "Textures", "root": str(root), "image_folder": "pictures", "annotations": "annotations",
+            "cameras": ["C1"], "classes": CLASSES, "flips": None,
+        },
+        "rendering": None,
+        "features": {"image_size": 96},
+        "foreground": {"method": "none"},
+        "training": {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3},
+        "experiments": {"multiflow": {"seeds": [0]}, **dict.fromkeys(dropped)},
+    }  # fmt: skip
+
+
+def tree_checksum(root: Path) -> str:
+    """Checksum of all names and contents below a folder."""
+    checksum = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        checksum.update(str(path.relative_to(root)).encode())
+        if path.is_file():
+            checksum.update(path.read_bytes())
+    return checksum.hexdigest()
+
+
+def test_one_camera_grey_and_not_square_through_to_the_tables(checkout: Checkout) -> None:
+    root = checkout.folder / "textures"
+    write_textures(root)
+    for path in [root, *root.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = tree_checksum(root)
+    checkout.succeed(["config/demo.yaml", checkout.write_config(overlay(root))])
+    assert tree_checksum(root) == before, "the data set was written to"
+    with open(checkout.folder / "results/textures/tables/table1.csv", newline="") as stream:
+        table = {row["metric"]: float(row["multiflow"]) for row in csv.DictReader(stream)}
+    assert set(table) == {"sample_auroc", "image_auroc"}
+    assert table["sample_auroc"] == table["image_auroc"], "with one camera a sample is an image"
+    assert table["sample_auroc"] > 75, "a patch of gravel in a wall is found"
+
+
+def test_validate_reports_all_problems_of_a_class_at_once_and_stops(checkout: Checkout) -> None:
+    root = checkout.folder / "textures"
+    write_textures(root)
+    images = sorted((root / "pictures/brick/OK").rglob("*.jpg"))
+    images[0].unlink()
+    images[1].write_bytes(images[1].read_bytes()[:200])
+    mask = next((root / "pictures/brick/NG").rglob("*.png"))
+    Image.new("L", (10, 10)).save(mask)
+    result = checkout.run(["config/demo.yaml", checkout.write_config(overlay(root))], "validate", "--keep-going")
+    assert result.returncode != 0
+    printed = result.stdout + result.stderr
+    assert "Traceback" not in printed
+    for path in (images[0], images[1], mask):
+        lines = [line for line in printed.splitlines() if path.name in line and "textures" in line]
+        assert lines, f"{path.name} is not reported"
+    assert not (checkout.folder / "results/textures/samples/brick.csv").exists()
+    assert (checkout.folder / "results/textures/samples/grass.csv").exists()
+    assert not (checkout.folder / "results/textures/features").exists()
+
+
+def test_a_wrong_key_is_one_line(checkout: Checkout) -> None:
+    result = checkout.run(["config/demo.yaml", checkout.write_config({"training": {"epochs": -1, "rate": 1}})], "-n")
+    printed = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "training.epochs: input should be greater than or equal to 1, found -1" in printed
+    assert "training.rate: unknown key; config/README.md lists the keys" in printed
+    assert "Traceback" not in printed
+
+
+def test_the_slurm_profile_is_found_in_a_fresh_clone(checkout: Checkout) -> None:
+    result = checkout.run(["config/demo.yaml"], "--profile", "slurm", "-n")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "train_flow" in result.stdout + result.stderr

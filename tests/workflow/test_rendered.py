@@ -1,0 +1,156 @@
+"""The whole workflow on rendered parts, small: from parts to tables, again, and after changes and kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Checkout, small_run
+
+EXPECTED_METRICS = {"sample_auroc", "sample_auroc_max", "sample_auroc_mean", "image_auroc", "pixel_auroc", "aupro"}
+RUNS = {
+    ("multiflow", "stud_brick", 0), ("multiflow", "stud_brick", 1), ("multiflow", "coin_cell", 0),
+    ("multiflow", "coin_cell", 1), ("no_cross_view", "stud_brick", 0), ("with_background", "stud_brick", 0),
+}  # fmt: skip
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def planned(printed: str) -> Counter[str]:
+    """Jobs of a dry run, by rule."""
+    return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)})
+
+
+def changed_run(**change: Any) -> dict[str, Any]:
+    return small_run() | change
+
+
+def test_metrics_have_a_row_per_experiment_class_seed_and_metric(rendered: Checkout) -> None:
+    results = rendered.folder / "results/small"
+    metrics = rows(results / "metrics.csv")
+    found = Counter((row["experiment"], row["class"], int(row["seed"])) for row in metrics)
+    assert set(found) == RUNS
+    for run in RUNS:
+        own = {row["metric"] for row in metrics if (row["experiment"], row["class"], int(row["seed"])) == run}
+        assert own == EXPECTED_METRICS
+    for row in metrics:
+        source = json.loads((results / row["source"]).read_text())
+        assert float(row["value"]) == source["metrics"][row["metric"]]
+        assert set(source["provenance"]) == {
+            "backbone_sha256", "config", "data_sha256", "device", "revision", "versions",
+        }  # fmt: skip
+
+
+def test_all_tables_are_filled_with_this_runs_numbers(rendered: Checkout) -> None:
+    results = rendered.folder / "results/small"
+    metrics = rows(results / "metrics.csv")
+    for number in range(1, 8):
+        table = rows(results / f"tables/table{number}.csv")
+        assert table, number
+        assert (results / f"tables/table{number}.tex").read_text().startswith("\\begin{table}")
+        assert not any("published" in str(row) for row in table)
+    by_class = {row["class"]: float(row["multiflow"]) for row in rows(results / "tables/table5.csv")}
+    for class_name in ("stud_brick", "coin_cell"):
+        values = [
+            float(row["value"])
+            for row in metrics
+            if (row["experiment"], row["class"], row["metric"]) == ("multiflow", class_name, "sample_auroc")
+        ]
+        assert by_class[class_name] == pytest.approx(100 * sum(values) / len(values), abs=1e-3)
+    assert by_class["average"] == pytest.approx((by_class["stud_brick"] + by_class["coin_cell"]) / 2, abs=1e-3)
+    assert "Table 1" in (results / "summary.txt").read_text()
+
+
+def test_figures_are_pictures(rendered: Checkout) -> None:
+    figures = rendered.folder / "results/small/figures"
+    for name in ("views.png", "anomaly_maps/stud_brick.png", "anomaly_maps/coin_cell.png"):
+        assert (figures / name).read_bytes().startswith(b"\x89PNG"), name
+
+
+def test_a_second_run_does_nothing_and_says_so(rendered: Checkout) -> None:
+    assert "Nothing to be done" in rendered.succeed(["config/demo.yaml", "test.yaml"])
+
+
+def test_touching_a_script_reruns_nothing(rendered: Checkout) -> None:
+    for name in ("train_flow.py", "evaluate_flow.py"):
+        script = rendered.folder / "workflow/scripts" / name
+        script.write_text(script.read_text() + "# touched\n")
+    assert "Nothing to be done" in rendered.succeed(["config/demo.yaml", "test.yaml"], "-n")
+
+
+def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> None:
+    experiments = small_run()["experiments"]
+    changes: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+        "seed": (
+            changed_run(experiments=experiments | {"multiflow": {"seeds": [0, 1, 2]}}),
+            {"train_flow": 2, "evaluate_flow": 2},
+        ),
+        "experiment": (
+            changed_run(experiments=experiments | {"noise_none": {"flow": {"noise": "none"}, "classes": ["coin_cell"]}}),
+            {"train_flow": 1, "evaluate_flow": 1},
+        ),
+        "class": (
+            changed_run(dataset={"image_folder": "realiad_128", "classes": ["stud_brick", "coin_cell", "flange_nut"]}),
+            {
+                "render_class": 1, "flip_views": 1, "extract_features": 1, "segment_foreground": 1,
+                "train_flow": 2, "evaluate_flow": 2, "plot_anomaly_maps": 1, "plot_views": 1,
+            },
+        ),
+        "evaluation": (
+            changed_run(evaluation={"sample_score": "mean"}),
+            {"evaluate_flow": 6, "plot_anomaly_maps": 2},
+        ),
+        "training": (
+            changed_run(experiments=experiments | {"no_cross_view": {"training": {"epochs": 5}, "classes": ["stud_brick"]}}),
+            {"train_flow": 1, "evaluate_flow": 1},
+        ),
+    }  # fmt: skip
+    always = {"collect_metrics": 1, "make_table": 8, "summarize": 1, "all": 1}
+    for name, (values, expected) in changes.items():
+        overlay = rendered.write_config(values, f"{name}.yaml")
+        found = planned(rendered.succeed(["config/demo.yaml", overlay], "-n"))
+        total = sum(expected.values()) + sum(always.values())
+        assert found == Counter(expected | always | {"total": total}), name
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_metrics(rendered: Checkout, tmp_path: Path) -> None:
+    reference = (rendered.folder / "results/small/metrics.csv").read_bytes()
+    checkout = Checkout(tmp_path)
+    overlay = checkout.write_config(small_run())
+    # The rendered parts are taken over: what is killed here is everything after them.
+    shutil.copytree(rendered.folder / "results/small/dataset", checkout.folder / "results/small/dataset")
+    shutil.copytree(rendered.folder / ".snakemake/metadata", checkout.folder / ".snakemake/metadata")
+    moments = ["features/.*.partial", "checkpoints/multiflow/*/*.pt", "scores/*/*/.*.partial"]
+    for moment in moments:
+        process = subprocess.Popen(
+            checkout.command(["config/demo.yaml", overlay]),
+            cwd=checkout.folder,
+            env=checkout.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 300
+        while not list((checkout.folder / "results/small").glob(moment)):
+            if process.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        checkout.succeed(["config/demo.yaml", overlay], "--unlock")
+    checkout.succeed(["config/demo.yaml", overlay])
+    assert (checkout.folder / "results/small/metrics.csv").read_bytes() == reference
+    assert not list((checkout.folder / "results/small").rglob(".*.partial")), "half-written files are left"
