@@ -58,9 +58,7 @@ def anomaly_scores(features: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
     return torch.stack(nearest)
 
 
-def rate(
-    root: Path, image_folder: str, class_name: str, flips: str | None
-) -> tuple[float, float, pd.DataFrame]:
+def rate(root: Path, image_folder: str, class_name: str, flips: str | None) -> tuple[float, float, pd.DataFrame]:
     """Sample AUROC, image AUROC and the test samples (defect, score) of a class."""
     dataset = Dataset(image_folder=image_folder, classes=[class_name], flips=flips)
     samples = read_samples(dataset, root, class_name)
@@ -75,9 +73,7 @@ def rate(
 
 def main() -> None:
     """Rate the classes that the command line names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder of the data set")
     parser.add_argument("image_folder", help="folder of the class folders, such as realiad_384")
     parser.add_argument("classes", nargs="+")
