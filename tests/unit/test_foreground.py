@@ -14,7 +14,6 @@ from scipy import ndimage
 from tiny_data import dataset, write_class
 
 from multiflow.config import Foreground
-from multiflow.errors import InputError
 from multiflow.foreground import foreground_on_grid, mask_on_grid, segment_foreground
 from multiflow.foreground.postprocess import dilate, fill_holes, shrink
 from multiflow.foreground.segmenters import SEGMENTERS
@@ -29,9 +28,7 @@ Scene: TypeAlias = tuple[float, float, float, Colour]
 Segment: TypeAlias = Callable[..., Path]
 
 
-def _scene(
-    background: float, part: float, shadow: float, colour: tuple[float, float, float]
-) -> tuple[Any, Any]:
+def _scene(background: float, part: float, shadow: float, colour: tuple[float, float, float]) -> tuple[Any, Any]:
     """A disc with a soft shadow before a background with a gradient, dust and noise; and the disc's mask."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -148,9 +145,7 @@ def segment(tmp_path: Path) -> Segment:
         frame = read_samples(dataset(), tmp_path / "data", "thing", processes=0)
         write_samples(change(frame), tmp_path / "thing.csv")
         settings = SETTINGS.model_copy(update=changes)
-        segment_foreground(
-            tmp_path / "thing.csv", tmp_path / "data", settings, tmp_path / name, processes=processes
-        )
+        segment_foreground(tmp_path / "thing.csv", tmp_path / "data", settings, tmp_path / name, processes=processes)
         return tmp_path / name
 
     return run
@@ -186,14 +181,6 @@ def test_none_is_everything(segment: Segment) -> None:
         assert foreground.split("test").mask(3).all()
 
 
-def test_a_method_that_is_not_built_in_says_what_to_use(
-    segment: Segment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(SEGMENTERS, "mvanet", raising=False)
-    with pytest.raises(InputError, match=r"mvanet is not built in yet; set it to threshold .* or none"):
-        segment(method="mvanet")
-
-
 def test_a_method_may_run_in_the_parent(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     class Upper:
         in_workers = False
@@ -221,9 +208,7 @@ def test_a_view_without_foreground_counts_whole_and_is_named(
     assert f"{image.relative_to(tmp_path / 'data')}: no foreground found" in caplog.text
 
 
-def test_foreground_between_the_grids_points_counts_whole(
-    segment: Segment, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_foreground_between_the_grids_points_counts_whole(segment: Segment, caplog: pytest.LogCaptureFixture) -> None:
     with ForegroundFile(segment()) as foreground:
         split = foreground.split("train")
         fine = foreground_on_grid(split, 0, (8, 8), "nearest")

@@ -1,9 +1,27 @@
 """Foreground: one mask per image, at most one file per method and class."""
 
 
+rule fetch_mvanet:
+    output:
+        weights=f"{RESULTS}/weights/mvanet.safetensors",
+    log:
+        f"{RESULTS}/logs/fetch_mvanet.log",
+    # Nodes of a cluster have no internet as a rule; the machine that runs Snakemake has.
+    localrule: True
+    conda:
+        "../../envs/multiflow.yaml"
+    params:
+        weights=RUN.foreground.weights,
+    message:
+        "fetching the weights of MVANet"
+    script:
+        "../scripts/fetch_mvanet.py"
+
+
 rule segment_foreground:
     input:
         samples=rules.flip_views.output.samples,
+        weights=lambda wildcards: rules.fetch_mvanet.output.weights if wildcards.method == "mvanet" else [],
     output:
         foreground=f"{RESULTS}/foreground/{{method}}/{{class_name}}.h5",
     log:
@@ -12,15 +30,19 @@ rule segment_foreground:
         f"{RESULTS}/benchmarks/segment_foreground/{{method}}/{{class_name}}.tsv"
     conda:
         "../../envs/multiflow.yaml"
-    threads: 1
+    threads: RUN.foreground.threads
     resources:
         gpu=lambda wildcards: 1 if wildcards.method == "mvanet" else 0,
-        mem_mb=6000,
+        mem_mb=8000,
         runtime=240,
+        # Not a parameter: the number of images that run together changes no mask.
+        batch_size=RUN.foreground.batch_size,
     params:
         root=DATASET_ROOT,
         # How a mask is brought to the feature grid is decided when it is read.
-        foreground=lambda wildcards: RUN.foreground.model_dump(mode="json", exclude={"to_grid", "method"}),
+        foreground=lambda wildcards: RUN.foreground.model_copy(
+            update={"method": wildcards.method}
+        ).mask_settings(),
     message:
         "segmenting the foreground of {wildcards.class_name}"
     script:

@@ -7,10 +7,12 @@ from multiflow.foreground import segment_foreground
 from multiflow.job import job
 
 with job(snakemake.log[0]):
+    weights = snakemake.input.get("weights")
     segment_foreground(
         Path(snakemake.input.samples),
         Path(snakemake.params.root),
-        Foreground(method=snakemake.wildcards.method, **snakemake.params.foreground),
+        Foreground(**snakemake.params.foreground, threads=snakemake.threads, batch_size=snakemake.resources.batch_size),
         Path(snakemake.output.foreground),
         processes=snakemake.threads,
+        weights=Path(weights) if weights else None,
     )

@@ -60,7 +60,7 @@ def segment_foreground(
         weights: weights of the method, if it has any.
 
     Raises:
-        InputError: an input is missing or damaged, or the method is not built in.
+        InputError: an input or the method's weights are missing or damaged.
     """
     segmenter = create_segmenter(settings, weights)
     frame = load_samples(samples_csv)
@@ -72,7 +72,7 @@ def segment_foreground(
     }
     if weights is not None:
         attributes["weights_sha256"] = file_sha256(weights)
-    attributes |= settings.model_dump(exclude={"to_grid"})
+    attributes |= settings.mask_settings()
     with create_hdf5(output, "foreground", attributes) as file:
         _segment(frame, root, settings, segmenter, processes, file)
 
