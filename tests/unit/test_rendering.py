@@ -27,7 +27,7 @@ from multiflow.rendering.specimen import make_specimen
 from multiflow.rendering.worker import ENVIRONMENT
 
 PART = "stud_brick"
-SETTINGS = Rendering(classes=[PART], image_size=96, train=1, test_ok=1, test_ng=3, samples_per_pixel=1)
+SETTINGS = Rendering(image_size=96, train=1, test_ok=1, test_ng=3, samples_per_pixel=1)
 
 
 def digests(root: Path) -> dict[str, str]:

@@ -133,7 +133,7 @@ def test_warp_turns_normals_with_the_surface() -> None:
 
 def test_growing_a_data_set_keeps_the_earlier_samples() -> None:
     small = Rendering(train=3, test_ok=2, test_ng=5)
-    large = Rendering(classes=list(PARTS), train=3, test_ok=2, test_ng=50)
+    large = Rendering(train=3, test_ok=2, test_ng=50)
     part = PARTS["coin_cell"]
     assert plan_samples(part, large)[: 3 + 2 + 5] == plan_samples(part, small)
     keys = {(sample.folder, sample.seed) for sample in plan_samples(part, large)}

@@ -18,8 +18,7 @@ if RUN.rendering is not None:
             runtime=720,
         params:
             root=DATASET_ROOT,
-            # A class does not depend on which others are rendered.
-            rendering=RUN.rendering.model_dump(mode="json", exclude={"classes"}),
+            rendering=RUN.rendering.model_dump(mode="json"),
         message:
             "rendering {wildcards.class_name}"
         script:

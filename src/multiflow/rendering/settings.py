@@ -10,11 +10,6 @@ __all__ = ["Rendering"]
 class Rendering(BaseModel, extra="forbid", frozen=True):
     """Size of a rendered data set; the defaults are those of the demo."""
 
-    classes: list[str] = Field(
-        default=["stud_brick", "coin_cell"],
-        min_length=1,
-        description="Part classes to render, names of multiflow.rendering.parts.PARTS.",
-    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of the whole data set.")
     image_size: int = Field(default=384, ge=64, le=1024, description="Width and height of an image, px.")
     train: int = Field(default=24, ge=1, le=2000, description="Normal training samples per class.")
