@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from conftest import Checkout
 from mvanet_formula import formula_state
 from PIL import Image
 from skimage import data
 
 from multiflow.provenance import file_sha256
 from multiflow.store import ForegroundFile
+
+if TYPE_CHECKING:
+    from conftest import Checkout
 
 
 def write_coins(root: Path) -> None:
