@@ -30,13 +30,22 @@ class Scaling:
     std: Tensor
 
     @classmethod
+    def identity(cls, channels: int) -> Scaling:
+        """The features as they are."""
+        return cls(torch.zeros(channels), torch.ones(channels))
+
+    def is_identity(self) -> bool:
+        """Whether the features stay as they are."""
+        return bool((self.mean == 0).all() and (self.std == 1).all())
+
+    @classmethod
     def fit(cls, features: FeatureFile, settings: config.Features) -> Scaling:
         """Scaling of a class: of its training set only, so that the test set decides nothing."""
-        zeros, ones = torch.zeros(features.channels), torch.ones(features.channels)
+        identity = cls.identity(features.channels)
         if settings.scaling == "none":
-            return cls(zeros, ones)
+            return identity
         if settings.scaling == "constant":
-            return cls(zeros, ones / settings.scale)
+            return cls(identity.mean, identity.std / settings.scale)
         std = torch.from_numpy(np.asarray(features.channel_std, dtype=np.float32))
         constant = std <= 0
         return cls(
