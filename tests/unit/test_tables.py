@@ -78,9 +78,7 @@ def context(
 
 def cells(table: Table) -> dict[tuple[str, str], Cell]:
     return {
-        (row.key, column.key): cell
-        for row in table.rows
-        for column, cell in zip(table.columns, row.cells, strict=True)
+        (row.key, column.key): cell for row in table.rows for column, cell in zip(table.columns, row.cells, strict=True)
     }
 
 
@@ -198,9 +196,7 @@ def test_average_is_over_classes_first_then_over_seeds() -> None:
     values = 100 * rows.loc[rows["class"] == "knob", "value"]
     assert per_class["knob", "multiflow"].value == pytest.approx(values.mean())
     assert per_class["knob", "multiflow"].std == pytest.approx(values.std(ddof=1))
-    assert statistics.fmean(per_class[name, "multiflow"].value or 0 for name in PARTS) == pytest.approx(
-        cell.value
-    )
+    assert statistics.fmean(per_class[name, "multiflow"].value or 0 for name in PARTS) == pytest.approx(cell.value)
 
 
 def test_one_seed_has_no_std() -> None:

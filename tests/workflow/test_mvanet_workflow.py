@@ -16,7 +16,7 @@ from multiflow.provenance import file_sha256
 from multiflow.store import ForegroundFile
 
 if TYPE_CHECKING:
-    from conftest import Checkout
+    from checkout import Checkout
 
 
 def write_coins(root: Path) -> None:

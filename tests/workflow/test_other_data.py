@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import Checkout
+from checkout import Checkout
 from PIL import Image
 from skimage import data
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Checkout, small_run
+from checkout import Checkout, small_run
 
 EXPECTED_METRICS = {"sample_auroc", "sample_auroc_max", "sample_auroc_mean", "image_auroc", "pixel_auroc", "aupro"}
 RUNS = {
@@ -92,14 +92,14 @@ def test_touching_a_script_reruns_nothing(rendered: Checkout) -> None:
 
 
 def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> None:
-    experiments = small_run()["experiments"]
+    experiments, one_class = small_run()["experiments"], {"classes": ["stud_brick"]}
     changes: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
         "seed": (
             changed_run(experiments=experiments | {"multiflow": {"seeds": [0, 1, 2]}}),
             {"train_flow": 2, "evaluate_flow": 2},
         ),
         "experiment": (
-            changed_run(experiments=experiments | {"noise_none": {"flow": {"noise": "none"}, "classes": ["coin_cell"]}}),
+            changed_run(experiments=experiments | {"noise_none": {"classes": ["coin_cell"]}}),
             {"train_flow": 1, "evaluate_flow": 1},
         ),
         "class": (
@@ -114,7 +114,7 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
             {"evaluate_flow": 6, "plot_anomaly_maps": 2},
         ),
         "training": (
-            changed_run(experiments=experiments | {"no_cross_view": {"training": {"epochs": 5}, "classes": ["stud_brick"]}}),
+            changed_run(experiments=experiments | {"no_cross_view": {"training": {"epochs": 5}, **one_class}}),
             {"train_flow": 1, "evaluate_flow": 1},
         ),
     }  # fmt: skip

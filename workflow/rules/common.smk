@@ -42,6 +42,12 @@ def settings(block):
     return lambda wildcards: values[wildcards.experiment]
 
 
+def mask_settings(wildcards):
+    """What an experiment's foreground depends on; not the place of its network's weights."""
+    foreground = RESOLVED[wildcards.experiment].foreground
+    return foreground.mask_settings() | {"to_grid": foreground.to_grid}
+
+
 def foreground_file(wildcards):
     """The foreground masks of an experiment's class; none where everything is foreground."""
     method = RESOLVED[wildcards.experiment].foreground.method

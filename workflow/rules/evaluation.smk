@@ -25,7 +25,7 @@ rule evaluate_flow:
     params:
         features=RUN.features.model_dump(mode="json", exclude={"workers", "threads"}),
         flow=settings("flow"),
-        foreground=settings("foreground"),
+        foreground=mask_settings,
         training=settings("training"),
         evaluation=settings("evaluation"),
     message:

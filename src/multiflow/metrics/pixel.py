@@ -62,9 +62,7 @@ class PixelMetrics:
         device: str = "cpu",
     ) -> None:
         if not (math.isfinite(lowest) and math.isfinite(highest) and lowest <= highest):
-            raise ValueError(
-                f"the range of the scores must be finite and ascending, found {lowest} to {highest}"
-            )
+            raise ValueError(f"the range of the scores must be finite and ascending, found {lowest} to {highest}")
         if strips < 10:
             raise ValueError(f"strips must be at least 10, found {strips}")
         if not 0 < false_positive_limit <= 1:

@@ -94,9 +94,7 @@ def load_metrics(path: str | Path) -> DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected a table of metrics, found none that can be read ({_line(error)})"
-        ) from None
+        raise InputError(f"{path}: expected a table of metrics, found none that can be read ({_line(error)})") from None
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise InputError(
@@ -132,9 +130,7 @@ def _read_run(path: Path) -> _Run:
             "evaluate it again"
         ) from None
     if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected an object with experiment, class, seed and metrics, found {_kind(content)}"
-        )
+        raise InputError(f"{path}: expected an object with experiment, class, seed and metrics, found {_kind(content)}")
     problems = []
     for key, kind, name in (
         ("experiment", str, "text"),
@@ -155,9 +151,7 @@ def _read_run(path: Path) -> _Run:
         elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
             metrics[name] = float(value)
         else:
-            problems.append(
-                f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}"
-            )
+            problems.append(f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}")
     if problems:
         raise InputError(problems)
     return _Run(content["experiment"], content["class"], content["seed"], metrics)

@@ -38,7 +38,9 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
         InputError: the class is unknown, or a worker process failed.
     """
     if part not in PARTS:
-        raise InputError(f"dataset.classes: {part!r} is no part class that can be rendered; known are {', '.join(PARTS)}")
+        raise InputError(
+            f"dataset.classes: {part!r} is no part class that can be rendered; known are {', '.join(PARTS)}"
+        )
     part_class = PARTS[part]
     folder = Path(root) / image_folder(settings)
     final, index_path = folder / part, Path(root) / "realiad_jsons" / f"{part}.json"

@@ -212,8 +212,7 @@ def _ablation_table(name: str, results: Results, context: TableContext) -> Table
         printed = [metric for metric in layout.metrics if metric in source[0]]
         columns = [Column(metric, _METRICS[metric], "(measured)") for metric in layout.metrics]
         columns += [
-            Column(f"{metric}_published", _METRICS[metric], "(published)", published=True)
-            for metric in printed
+            Column(f"{metric}_published", _METRICS[metric], "(published)", published=True) for metric in printed
         ]
     rows = tuple(
         Row(

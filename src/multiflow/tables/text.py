@@ -40,8 +40,7 @@ def format_text(table: Table) -> str:
     """The table for a terminal: aligned columns, ``*`` best, ``+`` runner-up, footnotes below."""
     heads = [*table.stub, *(_heading(column) for column in table.columns)]
     body = [
-        [*(_word(heading) for heading in row.headings), *(_text_cell(cell) for cell in row.cells)]
-        for row in table.rows
+        [*(_word(heading) for heading in row.headings), *(_text_cell(cell) for cell in row.cells)] for row in table.rows
     ]
     widths = [max(len(line[i]) for line in [heads, *body]) for i in range(len(heads))]
     stub = len(table.stub)
