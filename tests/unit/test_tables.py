@@ -26,6 +26,8 @@ from multiflow.tables import (
     format_text,
     make_table,
     table_context,
+    write_csv,
+    write_latex,
 )
 from multiflow.tables.latex import escape, format_latex
 from multiflow.tables.model import rank_cells
@@ -130,8 +132,8 @@ def test_no_published_number_on_other_data(name: str, tmp_path: Path) -> None:
         table = make_table(name, measured(classes), context(classes))
         assert all(cell.source == "measured" for cell in cells(table).values())
         assert not any(column.published for column in table.columns)
-        table.to_latex(tmp_path / "table.tex")
-        table.to_csv(tmp_path / "table.csv")
+        write_latex(table, tmp_path / "table.tex")
+        write_csv(table, tmp_path / "table.csv")
         for text in (
             (tmp_path / "table.tex").read_text(),
             (tmp_path / "table.csv").read_text(),
@@ -338,7 +340,7 @@ def test_best_is_bold_in_latex() -> None:
 def test_latex_is_whole(name: str, published: str | None, tmp_path: Path) -> None:
     classes = REAL_IAD if published else PARTS
     table = make_table(name, measured(classes), context(classes, published=published))
-    table.to_latex(tmp_path / "table.tex")
+    write_latex(table, tmp_path / "table.tex")
     text = (tmp_path / "table.tex").read_text()
     assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == [
         "table",
@@ -393,8 +395,8 @@ def test_csv_and_latex_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in TABLES:
         for path in (tmp_path / "a", tmp_path / "b"):
             table = make_table(name, measured(), context())
-            table.to_csv(path.with_suffix(".csv"))
-            table.to_latex(path.with_suffix(".tex"))
+            write_csv(table, path.with_suffix(".csv"))
+            write_latex(table, path.with_suffix(".tex"))
         for suffix in (".csv", ".tex"):
             assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     assert not list(tmp_path.glob(".*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -123,6 +124,42 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
         found = planned(rendered.succeed(["config/demo.yaml", overlay], "-n"))
         total = sum(expected.values()) + sum(always.values())
         assert found == Counter(expected | always | {"total": total}), name
+
+
+def test_the_released_protocol_differs_where_it_should_and_both_say_so(rendered: Checkout) -> None:
+    experiments = dict.fromkeys(small_run()["experiments"]) | {"multiflow": {"seeds": [0]}}
+    change = {
+        "run": "released",
+        "dataset": {"root": "results/small/dataset"},
+        "rendering": None,
+        "training": {"epochs": 5},
+        "experiments": experiments,
+    }
+    overlays = ["config/demo.yaml", "test.yaml", "config/released.yaml", rendered.write_config(change, "released.yaml")]
+    rendered.succeed(overlays)
+    values: dict[str, dict[str, float]] = {}
+    settings: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in ("small", "released"):
+        record = json.loads((rendered.folder / f"results/{run}/scores/multiflow/coin_cell/seed0.json").read_text())
+        values[run], settings[run] = record["metrics"], record["provenance"]["config"]
+    assert values["small"]["sample_auroc"] == values["small"]["sample_auroc_max"]
+    assert values["released"]["sample_auroc"] == values["released"]["sample_auroc_mean"]
+    for block, key, paper, released in (
+        ("flow", "noise_std", 0.15**0.5, 0.15),
+        ("flow", "clamp_slope", 2 / math.pi, 0.636),
+        ("flow", "condition_scale", 1.0, 20.0),
+        ("flow", "transform_first", "second", "first"),
+        ("foreground", "to_grid", "nearest", "bilinear"),
+        ("features", "ground_truth_threshold", 127, 254),
+    ):
+        assert (settings["small"][block][key], settings["released"][block][key]) == (paper, released)
+    footnotes = {run: (rendered.folder / f"results/{run}/summary.txt").read_text() for run in ("small", "released")}
+    for run, words in {
+        "small": ["maximum over the views", "nearest to the feature grid", "4 epochs", "n = 2 seeds", "128 px"],
+        "released": ["mean over the views' maxima", "bilinear", "5 epochs", "n = 1 seed", "256 × 256 px"],
+    }.items():
+        for word in words:
+            assert word in " ".join(footnotes[run].split()), (run, word)
 
 
 def test_killed_at_any_moment_it_ends_in_the_same_metrics(rendered: Checkout, tmp_path: Path) -> None:

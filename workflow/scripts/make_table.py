@@ -4,7 +4,7 @@ from pathlib import Path
 
 from multiflow.job import job
 from multiflow.metrics import load_metrics
-from multiflow.tables import make_table
+from multiflow.tables import make_table, write_csv, write_latex
 
 with job(snakemake.log[0]):
     table = make_table(
@@ -12,5 +12,5 @@ with job(snakemake.log[0]):
         load_metrics(Path(snakemake.input.metrics)),
         snakemake.params.context,
     )
-    table.to_csv(Path(snakemake.output.csv))
-    table.to_latex(Path(snakemake.output.latex))
+    write_csv(table, Path(snakemake.output.csv))
+    write_latex(table, Path(snakemake.output.latex))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multiflow.tables.build import TABLES, make_table
 from multiflow.tables.context import ExperimentContext, Protocol, TableContext, table_context
+from multiflow.tables.files import write_csv, write_latex
 from multiflow.tables.model import Cell, Column, Row, Table
 from multiflow.tables.text import format_text
 
@@ -19,4 +20,6 @@ __all__ = [
     "format_text",
     "make_table",
     "table_context",
+    "write_csv",
+    "write_latex",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Literal
 
 __all__ = ["MISSING", "Cell", "Column", "Row", "Table", "rank_cells"]
@@ -89,18 +88,6 @@ class Table:
     compared: Literal["row", "column"]
     notes: tuple[str, ...] = ()
 
-    def to_csv(self, path: str | Path) -> None:
-        """Write one row per table row; see :func:`multiflow.tables.text.format_csv`."""
-        from multiflow.tables.text import format_csv
-
-        _write(path, format_csv(self))
-
-    def to_latex(self, path: str | Path) -> None:
-        r"""Write a ``table`` environment for ``\input``; see :func:`multiflow.tables.latex.format_latex`."""
-        from multiflow.tables.latex import format_latex
-
-        _write(path, format_latex(self))
-
 
 def rank_cells(table: Table) -> Table:
     """Mark best and runner-up among the cells of each row or column.
@@ -129,10 +116,3 @@ def rank_cells(table: Table) -> Table:
                 grid[i][j] = replace(grid[i][j], rank=2)
     rows = tuple(replace(row, cells=tuple(cells)) for row, cells in zip(table.rows, grid, strict=True))
     return replace(table, rows=rows)
-
-
-def _write(path: str | Path, text: str) -> None:
-    from multiflow.store import atomic_path
-
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
