@@ -37,7 +37,7 @@ def write_textures(root: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             mask = np.zeros((90, 120), np.uint8)
             if code != "OK":
-                top, left = random.integers(0, 50), random.integers(0, 80)
+                top, left = random.integers(0, 54), random.integers(0, 84)
                 mask[top : top + 36, left : left + 36] = 255
                 picture = np.where(mask, gravel[y : y + 90, x : x + 120], picture)
                 Image.fromarray(mask).save(path.with_suffix(".png"))
@@ -67,9 +67,9 @@ def overlay(root: Path) -> dict[str, Any]:
             "cameras": ["C1"], "classes": CLASSES, "flips": None,
         },
         "rendering": None,
-        "features": {"image_size": 96},
+        "features": {"image_size": 160},
         "foreground": {"method": "none"},
-        "training": {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3},
+        "training": {"epochs": 40, "batch_size": 8, "learning_rate": 2e-3},
         "experiments": {"multiflow": {"seeds": [0]}, **dict.fromkeys(dropped)},
     }  # fmt: skip
 
