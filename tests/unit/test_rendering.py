@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,15 @@ def test_a_killed_run_goes_on(root: Path, tmp_path: Path, caplog: pytest.LogCapt
     assert "are there already" in caplog.text
     assert "s left" in caplog.text
     assert digests(tmp_path) == digests(root)
+    # Killed after the images were moved to their place; then the workflow has removed them, or it has not.
+    for removed in (False, True):
+        hidden.parent.mkdir()
+        (hidden.parent / "settings.json").write_text(SETTINGS.model_dump_json())
+        shutil.rmtree(tmp_path / "realiad_jsons")
+        if removed:
+            shutil.rmtree(tmp_path / "realiad_96" / PART)
+        render_class(PART, SETTINGS, tmp_path)
+        assert digests(tmp_path) == digests(root)
 
 
 def test_mirrored_cameras_deliver_mirrored_images(root: Path) -> None:

@@ -48,7 +48,9 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
     partial, stamp = hidden / part, hidden / "settings.json"
     samples = plan_samples(part_class, settings)
 
-    if not _same_job(stamp, settings):
+    # Killed after the rename, and the workflow has removed the incomplete output: nothing is left to go on with.
+    lost = not partial.exists() and not final.exists()
+    if lost or not _same_job(stamp, settings):
         shutil.rmtree(hidden, ignore_errors=True)
         partial.mkdir(parents=True)
         with atomic_path(stamp) as path:
@@ -70,8 +72,8 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
 
 
 def _job_key(settings: Rendering) -> str:
-    """What the samples of a class depend on; the list of classes is not part of it."""
-    return settings.model_dump_json(exclude={"classes"})
+    """What the samples of a class depend on."""
+    return settings.model_dump_json()
 
 
 def _same_job(stamp: Path, settings: Rendering) -> bool:
