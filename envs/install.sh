@@ -23,10 +23,14 @@ if [ ! -e "$env/.complete" ]; then
     echo "Installing the environment into $env: about 7 GB, 3 to 10 minutes, once per lock file." >&2
     rm -rf "$env"
     "$PYTHON" -m venv "$env"
+    total=$(grep -c == envs/lock.txt) count=0
     "$env/bin/python" -m pip install --no-deps --disable-pip-version-check -r envs/lock.txt |
-        awk -v total="$(grep -c == envs/lock.txt)" '
-            /^(Collecting|Processing|Looking)/ { if ($1 == "Collecting") printf "  %d of %d %s\n", ++n, total, $2; fflush() }
-            /^(Installing|Successfully)/ { print "  " $1 " ..."; fflush() }' >&2
+        while read -r word package _; do
+            case $word in
+                Collecting) count=$((count + 1)) && echo "  $count of $total $package" ;;
+                Installing) echo "  unpacking all of them, a minute or two ..." ;;
+            esac
+        done >&2
     "$env/bin/python" -c 'import adeval, mitsuba, snakemake, timm, torch'
     touch "$env/.complete"
 fi

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from multiflow.errors import InputError
+from multiflow.published import published_classes
 from multiflow.rendering.settings import Rendering
 
 __all__ = [
@@ -26,12 +28,25 @@ __all__ = [
 ]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Value = TypeVar("Value")
+
+
+def _no_duplicates(values: list[Value]) -> list[Value]:
+    twice = [str(value) for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there more than once; delete the others")
+    return values
+
+
+Unique = Annotated[list[Value], AfterValidator(_no_duplicates)]
 
 
 class Block(BaseModel):
     """A block of the configuration: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Dataset(Block):
@@ -47,12 +62,13 @@ class Dataset(Block):
         description="Folder below `root` with a JSON per class: `realiad_jsons` (multi-view), "
         "`realiad_jsons_sv` (C1 only) or `realiad_jsons_fuiad_0.1` (noisy training data).",
     )
-    cameras: list[Name] = Field(
+    cameras: Unique[Name] = Field(
         ["C1", "C2", "C3", "C4", "C5"],
         min_length=1,
-        description="The views of a sample, top view first; the others form a ring in this order.",
+        description="The views of a sample, top view first; the others form a ring in this order. Pictures of other "
+        "cameras are left out.",
     )
-    classes: list[Name] = Field(min_length=1, description="Classes to run: the names of the JSON files.")
+    classes: Unique[Name] = Field(min_length=1, description="Classes to run: the names of the JSON files.")
     flips: str | None = Field(
         "config/view_flips.csv",
         description="Table of mirrored views (class, then 0 or 1 per camera; 1 = flip left-right when the "
@@ -101,6 +117,7 @@ class Features(Block):
         "with mean and std of the class's training set.",
     )
     scale: float = Field(1.0, gt=0, description="Factor of `scaling: constant`.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     workers: int = Field(2, ge=0, description="Processes that decode images while the network runs.")
     threads: int = Field(1, ge=1, description="CPU threads of the network.")
 
@@ -223,7 +240,7 @@ class Training(Block):
     batch_size: int = Field(8, ge=1, description="Samples (of all views) a step. Fidelity 2.")
     drop_last: bool = Field(True, description="Leave out an epoch's incomplete last batch. Fidelity 2.")
     learning_rate: float = Field(2e-4, gt=0, description="AdamW's learning rate.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas.")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="AdamW's betas.")
     weight_decay: float = Field(1e-5, ge=0, description="AdamW's weight decay, on every parameter. Fidelity 9.")
     eps: float = Field(1e-8, gt=0, description="AdamW's epsilon. Fidelity 9.")
     checkpoint_every: int = Field(
@@ -232,7 +249,7 @@ class Training(Block):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     threads: int = Field(1, ge=1, description="CPU threads of a training; results on a CPU depend on it.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16).")
-    compile: bool = Field(False, description="`torch.compile` the flow.")
+    compile: bool = Field(False, description="`torch.compile` the flow; needs a C++ compiler on the machine.")
 
 
 class Evaluation(Block):
@@ -262,8 +279,12 @@ class Experiment(Block):
     training: dict[str, Any] = Field({}, description="Overrides of the `training` block.")
     evaluation: dict[str, Any] = Field({}, description="Overrides of the `evaluation` block.")
     method: Literal["multiflow"] = Field("multiflow", description="What writes the scores.")
-    seeds: list[int] | None = Field(None, description="Seeds of this experiment. Empty: the run's `seeds`.")
-    classes: list[Name] | None = Field(None, description="Classes of this experiment. Empty: all of the data set.")
+    seeds: Unique[Seed] | None = Field(
+        None, min_length=1, description="Seeds of this experiment. Empty: the run's `seeds`."
+    )
+    classes: Unique[Name] | None = Field(
+        None, min_length=1, description="Classes of this experiment. Empty: all of the data set."
+    )
 
 
 class Config(Block):
@@ -277,7 +298,7 @@ class Config(Block):
     flow: Flow = Field(Flow(), description="The flow.")
     training: Training = Field(Training(), description="The training.")
     evaluation: Evaluation = Field(Evaluation(), description="The evaluation.")
-    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds: one training each.")
+    seeds: Unique[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds: one training each.")
     experiments: dict[Name, Experiment] = Field(
         min_length=1, description="Experiments by name. An overlay drops one by setting it to null."
     )
@@ -289,11 +310,41 @@ class Config(Block):
                 "set exactly one of dataset.root (the folder of a data set) and rendering (parts to render); "
                 f"found dataset.root: {self.dataset.root}, rendering: {'set' if self.rendering else 'empty'}"
             )
-        if self.rendering is not None and self.dataset.published is not None:
-            raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
+        if self.rendering is not None:
+            self._check_rendering(self.rendering)
+        if self.dataset.published is not None:
+            self._check_published(self.dataset.published)
         for name in self.experiments:
             resolve_experiment(self, name)
         return self
+
+    def _check_rendering(self, rendering: Rendering) -> None:
+        """What is rendered has a layout of its own."""
+        if self.dataset.published is not None:
+            raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
+        for key, found, expected in (
+            ("image_folder", self.dataset.image_folder, f"realiad_{rendering.image_size}"),
+            ("annotations", self.dataset.annotations, "realiad_jsons"),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"dataset.{key}: expected {expected} with rendering.image_size {rendering.image_size}, "
+                    f"found {found}"
+                )
+
+    def _check_published(self, collection: str) -> None:
+        """Published numbers stand beside the same data set and protocol only."""
+        strangers = sorted(set(self.dataset.classes) - set(published_classes(collection)))
+        for key, found, expected in (
+            ("annotations", self.dataset.annotations, "realiad_jsons"),
+            ("cameras", ", ".join(self.dataset.cameras), "C1, C2, C3, C4, C5"),
+            ("classes", ", ".join(strangers) or "Real-IAD's", "Real-IAD's"),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"dataset.published: {collection} stands only beside the same data and protocol, with "
+                    f"dataset.{key}: {expected}; found {found}; leave published empty"
+                )
 
     def seeds_of(self, experiment: str) -> list[int]:
         """Seeds of an experiment, in the order of the configuration."""

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from multiflow.backbone import Backbone, create_backbone
 from multiflow.config import Features
+from multiflow.devices import device_name, select_device
 from multiflow.errors import InputError
 from multiflow.images import load_image, load_mask
 from multiflow.parallel import ordered_map
@@ -69,7 +70,7 @@ def extract_features(
     """
     frame = load_samples(samples_csv)
     cameras = frame["camera"].drop_duplicates().tolist()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = select_device(settings.device, "features.device")
     attributes = {
         "class": samples_csv.stem,
         "cameras": cameras,
@@ -79,6 +80,7 @@ def extract_features(
         "image_size": settings.image_size,
         "dtype": settings.dtype,
         "ground_truth_threshold": settings.ground_truth_threshold,
+        "device": device_name(device),
         "weights_sha256": file_sha256(weights),
         "samples_sha256": file_sha256(samples_csv),
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),

@@ -12,6 +12,7 @@ import logging
 import posixpath
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,14 +213,14 @@ def _read_views(source: Path, dataset: Dataset, findings: _Findings) -> list[_Vi
         for index, record in enumerate(records):
             if missing:
                 break
-            view = _read_view(f"{source}: {split}[{index}]", split, record, meta, dataset, findings)
+            view = _read_view(source, f"{source}: {split}[{index}]", split, record, meta, dataset, findings)
             if view is not None:
                 views.append(view)
     return views
 
 
 def _read_view(
-    place: str, split: str, record: Any, meta: dict[str, Any], dataset: Dataset, findings: _Findings
+    source: Path, place: str, split: str, record: Any, meta: dict[str, Any], dataset: Dataset, findings: _Findings
 ) -> _View | None:
     """One record; None and a problem if it is malformed."""
     report = findings.problems.append
@@ -254,6 +255,8 @@ def _read_view(
             f"{dataset.cameras[0]}, found {name}"
         )
         return None
+    if record["category"] != source.stem:
+        report(f"{place}: category: expected {source.stem}, found {record['category']}; move the record to its class")
     anomaly_class = record["anomaly_class"]
     normal = anomaly_class == meta["normal_class"]
     if not normal and not paths["mask_path"]:
@@ -288,20 +291,18 @@ def _ordered_views(source: Path, views: list[_View], cameras: list[str], finding
             continue
         sample[view.camera] = view
     ordered = []
+    left_out = Counter(view.camera for view in views if view.camera not in cameras)
+    if left_out:
+        found = ", ".join(f"{count} records of {camera}" for camera, count in sorted(left_out.items()))
+        findings.warnings.append(f"{source}: {found} are left out: not in dataset.cameras")
     for (split, name), sample in samples.items():
         missing = [camera for camera in cameras if camera not in sample]
-        extra = [camera for camera in sample if camera not in cameras]
         if missing:
             findings.problems.append(
                 f"{source}: {split}: sample {name}: expected the cameras {', '.join(cameras)}, "
                 f"{', '.join(missing)} missing; add the records or change dataset.cameras"
             )
-        if extra:
-            findings.problems.append(
-                f"{source}: {split}: sample {name}: expected the cameras {', '.join(cameras)}, "
-                f"found also {', '.join(extra)}; delete the records or change dataset.cameras"
-            )
-        ordered += [sample[camera] for camera in [*cameras, *extra] if camera in sample]
+        ordered += [sample[camera] for camera in cameras if camera in sample]
     twice = {view.image for view in ordered if view.split == "train"} & {
         view.image for view in ordered if view.split == "test"
     }

@@ -87,6 +87,15 @@ def test_an_overlay_drops_an_experiment_with_null() -> None:
             "experiments.mine.classes: moon not in dataset.classes",
         ),
         ({"experiments": {"mine": {"foreground": {"dilation": 4}}}}, "experiments.mine.foreground.dilation: an exp"),
+        ({"seeds": [0, 0]}, "seeds: 0 stands there more than once"),
+        ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
+        ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: C1 stands there more than once"),
+        ({"dataset": {"cameras": ["C1"]}}, "dataset.published: real-iad-multi-view stands only beside the same data"),
+        ({"dataset": {"annotations": "realiad_jsons_sv"}}, "with dataset.annotations: realiad_jsons; found realiad_js"),
+        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: Real-IAD's; found mine"),
+        ({"experiments": {"mine": {"seeds": []}}}, "experiments.mine.seeds: value should have at least 1 item"),
+        ({"training": {"betas": [2, 3]}}, "training.betas.0: input should be less than 1"),
+        ({"flow": {"noise_std": float("inf")}}, "flow.noise_std: input should be a finite number"),
         ({"seeds": []}, "seeds: list should have at least 1 item"),
     ],
 )
@@ -98,6 +107,13 @@ def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected
     assert any(expected in problem for problem in caught.value.problems), caught.value.problems
     assert all(problem.startswith("config/config.yaml: ") for problem in caught.value.problems)
     assert all("\n" not in problem for problem in caught.value.problems)
+
+
+def test_rendering_has_its_own_layout() -> None:
+    values = merged("demo.yaml")
+    update_config(values, {"rendering": {"image_size": 512}})
+    with pytest.raises(InputError, match=r"dataset.image_folder: expected realiad_512 .* found realiad_384"):
+        load_config(values)
 
 
 def test_schema_and_key_tables_are_up_to_date() -> None:

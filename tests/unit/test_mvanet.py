@@ -197,9 +197,9 @@ def test_a_checkpoint_with_its_left_overs_is_accepted(write_checkpoint: WriteChe
     ("changes", "message"),
     [
         ({"output.0.bias": None}, "found 600: output.0.bias missing; give Model_80.pth of https"),
-        ({"sideout6.0.bias": (1,)}, "found 602: sideout6.0.bias unknown; give"),
-        ({"multifieldcrossatt.linear5.bias": (256,), "multifieldcrossatt.linear6.bias": (128,)},
-         "found 603: multifieldcrossatt.linear5.bias and 1 more unknown; give"),
+        ({"head.bias": (1,)}, "found 602: head.bias unknown; give"),
+        ({"dec_blk5.linear3.bias": (256,), "dec_blk5.linear4.bias": (128,)},
+         "found 603: dec_blk5.linear3.bias and 1 more unknown; give"),
         ({"shallow.0.weight": (64, 3, 3, 3)}, r"shallow.0.weight is \[64, 3, 3, 3\], not \[128, 3, 3, 3\]"),
     ],
 )  # fmt: skip

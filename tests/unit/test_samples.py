@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tiny_data import dataset, write_class
 
+from multiflow.config import Dataset
 from multiflow.errors import InputError
 from multiflow.samples import load_samples, read_samples, write_samples
 
@@ -143,7 +144,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         train.append("nothing")
         test[0]["image_path"] = "../../../thing_0000_OK_C1_x.jpg"
         test[1]["image_path"] = "OK/no-camera.jpg"
-        test.append(test[2] | {"image_path": test[2]["image_path"].replace("_C3_", "_C9_")})
+        test[4]["category"] = "another"
         test[5]["anomaly_class"] = "AK"
 
     _edit(annotations, change)
@@ -158,7 +159,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "test[1]: image_path: expected a file name",
         "test[5]: anomaly_class AK without a mask",
         "train: sample thing_0000_OK: expected the cameras C1, C2, C3, C1, C2 missing",
-        "test: sample thing_0000_OK: expected the cameras C1, C2, C3, found also C9",
+        "test[4]: category: expected thing, found another; move the record to its class",
         f"train[3]: {pictures[0]}: no such file",
         f"train[4]: {pictures[1]}: expected a picture, cannot decode its 400 bytes",
         f"train[5]: {pictures[2]}: expected a picture",
@@ -166,6 +167,14 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         f"{masks[1]}: expected a picture",
     ):
         assert sum(expected in problem for problem in problems) == 1, (expected, problems)
+
+
+def test_cameras_that_are_not_asked_for_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_class(tmp_path)
+    caplog.set_level("WARNING", "multiflow")
+    frame = read_samples(Dataset(classes=["thing"], cameras=["C2"], flips=None), tmp_path, "thing")
+    assert set(frame["camera"]) == {"C2"}
+    assert "7 records of C1, 7 records of C3 are left out: not in dataset.cameras" in caplog.text
 
 
 def test_many_problems_are_cut_short(tmp_path: Path) -> None:

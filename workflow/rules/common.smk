@@ -11,7 +11,7 @@ from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
 from multiflow.flips import read_flips
 from multiflow.job import share_library
-from multiflow.tables import TABLES, table_context
+from multiflow.tables import TABLES, context_values
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()
@@ -36,9 +36,12 @@ wildcard_constraints:
     table="|".join(TABLES),
 
 
-def settings(block):
+def settings(block, exclude=None):
     """Settings of an experiment's block, as plain values: a rule reruns when they change."""
-    values = {name: getattr(resolved, block).model_dump(mode="json") for name, resolved in RESOLVED.items()}
+    values = {
+        name: getattr(resolved, block).model_dump(mode="json", exclude=exclude)
+        for name, resolved in RESOLVED.items()
+    }
     return lambda wildcards: values[wildcards.experiment]
 
 

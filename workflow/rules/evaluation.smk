@@ -19,14 +19,14 @@ rule evaluate_flow:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
     resources:
-        gpu=1,
+        gpu=int(RUN.training.device != "cpu"),
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         features=RUN.features.model_dump(mode="json", exclude={"workers", "threads"}),
         flow=settings("flow"),
         foreground=mask_settings,
-        training=settings("training"),
+        training=settings("training", exclude={"checkpoint_every"}),
         evaluation=settings("evaluation"),
     message:
         "evaluating {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"

@@ -11,7 +11,7 @@ rule fetch_backbone:
     conda:
         "../../envs/multiflow.yaml"
     params:
-        features=RUN.features.model_dump(mode="json", include={"backbone", "weights", "node", "padding"}),
+        features=RUN.features.model_dump(mode="json", include={"backbone", "weights"}),
     message:
         "fetching the weights of the backbone"
     script:
@@ -30,13 +30,14 @@ rule extract_features:
         f"{RESULTS}/benchmarks/extract_features/{{class_name}}.tsv"
     conda:
         "../../envs/multiflow.yaml"
-    threads: RUN.features.threads
+    threads: RUN.features.threads + RUN.features.workers
     resources:
-        gpu=1,
+        gpu=int(RUN.features.device != "cpu"),
         mem_mb=6000,
         runtime=120,
-        # Not a parameter: the number of decoding processes changes no feature.
+        # Not parameters: how many processes and threads work on it changes no feature.
         workers=RUN.features.workers,
+        network_threads=RUN.features.threads,
     params:
         root=DATASET_ROOT,
         features=RUN.features.model_dump(mode="json", exclude={"workers", "threads", "scaling", "scale"}),

@@ -16,13 +16,15 @@ rule train_flow:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
     resources:
-        gpu=1,
+        gpu=int(RUN.training.device != "cpu"),
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
+        # Not a parameter: it changes no flow.
+        checkpoint_every=lambda wildcards: RESOLVED[wildcards.experiment].training.checkpoint_every,
     params:
         features=RUN.features.model_dump(mode="json", include={"scaling", "scale"}),
         flow=settings("flow"),
-        training=settings("training"),
+        training=settings("training", exclude={"checkpoint_every"}),
         to_grid=lambda wildcards: RESOLVED[wildcards.experiment].foreground.to_grid,
         # Not an output: Snakemake would delete it before a killed training could go on from it.
         checkpoint=f"{RESULTS}/checkpoints/{{experiment}}/{{class_name}}/seed{{seed}}.pt",

@@ -13,7 +13,7 @@ with job(snakemake.log[0]):
         open_input(Path(snakemake.input.features), Path(foreground) if foreground else None, snakemake.params.to_grid),
         Features(**snakemake.params.features),
         Flow(**snakemake.params.flow),
-        Training(**snakemake.params.training),
+        Training(**snakemake.params.training, checkpoint_every=snakemake.resources.checkpoint_every),
         int(snakemake.wildcards.seed),
         Path(snakemake.output.flow),
         Path(snakemake.output.history),

@@ -30,11 +30,13 @@ _DRIVE_ID = "1_gabQXOF03MfXnf3EWDK1d_8wKiOemOv"
 _ADDRESS = f"https://drive.usercontent.google.com/download?id={_DRIVE_ID}&export=download&confirm=t"
 _TIMEOUT = 60.0  # s without an answer
 
-# Tensors of the released checkpoint that the network doesn't have: it was saved by an earlier version of it.
+# Tensors of the released checkpoint that the network doesn't have: it was saved by another version of it.
 _LEFT_OVER = {
-    r"sideout[1-5]\.0\.(weight|bias)": "logits of the stages, for the loss of the training",
+    r"sideout\d+\..+": "logits of the stages, for the loss of the training",
     r"dec_blk[1-4]\.linear[12]\.(weight|bias)": "a feed-forward that the refinement never runs",
-    r"multifieldcrossatt\.attention\.5\.(in_proj_|out_proj\.)(weight|bias)": "a sixth attention; five are run",
+    r"dec_blk[1-4]\.attention\.[4-7]\..+": "attentions beyond the four that the refinement runs",
+    r"multifieldcrossatt\.attention\.[5-9]\..+": "attentions beyond the five that are run",
+    r"multifieldcrossatt\.linear[56]\.(weight|bias)": "the feed-forward of a later version, beside its own",
 }
 
 _INDEX = "relative_position_index"
