@@ -51,6 +51,17 @@ def batch(flow: MultiFlow, size: int = 2, height: int = 4, width: int = 5) -> tu
     return features, condition if flow.conditional else None
 
 
+def test_compiled_flow_equals_the_eager_one() -> None:
+    flow = small_flow(camera_graph(2), kernels=(3,), fusion="cross_view_attention")
+    compiled = copy.deepcopy(flow)
+    compiled.compile()
+    gradients = []
+    for each in (flow, compiled):
+        loss(*each(*batch(each))).backward()
+        gradients.append({name: parameter.grad for name, parameter in each.named_parameters()})
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize(("views", "channels", "transform_first"), [(1, 6, "first"), (2, 7, "second"), (5, 7, "first")])
 def test_the_inverse_inverts(fusion: str, views: int, channels: int, transform_first: str) -> None:

@@ -17,6 +17,9 @@ from multiflow.views import CameraGraph
 __all__ = ["bias_matrix", "fused_convolution", "message_sources", "replicate_pad"]
 
 
+# torch.compile runs both functions as they are: it gives the gradient of the replicate padding wrong strides, and
+# would trace the autograd Function under autocast.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def replicate_pad(maps: Tensor, padding: int) -> Tensor:
     """Pad the last two dimensions of a contiguous ``[V, B, C, H, W]`` by repeating the border."""
     if padding == 0:
@@ -41,7 +44,9 @@ class Sources:
     sizes: list[int]
 
 
-# Both tables are kept for later calls, also by those that train: they must not be tensors of inference mode.
+# Both tables are kept for later calls, which torch.compile would not do, and also by those that train: they must not
+# be tensors of inference mode.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def message_sources(
@@ -63,6 +68,7 @@ def message_sources(
     return Sources(torch.tensor(index, device=device), torch.tensor(weight, dtype=dtype, device=device)[:, None], sizes)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def bias_matrix(graph: CameraGraph, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -134,6 +140,7 @@ def _read(padded: Tensor, sources: Sources) -> list[Tensor]:
     return [part.view(batch, -1, height, width) for part in torch.split(rows, sources.sizes)]
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources) -> Tensor:
     """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
 
