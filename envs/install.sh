@@ -27,7 +27,7 @@ if [ ! -e "$env/.complete" ]; then
     "$env/bin/python" -m pip install --no-deps --disable-pip-version-check -r envs/lock.txt |
         while read -r word package _; do
             case $word in
-                Collecting) count=$((count + 1)) && echo "  $count of $total $package" ;;
+                Collecting | Processing) count=$((count + 1)) && echo "  $count of $total ${package##*/}" ;;
                 Installing) echo "  unpacking all of them, a minute or two ..." ;;
             esac
         done >&2
