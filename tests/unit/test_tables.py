@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import json
 import re
 import statistics
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from multiflow.config import load_config
+import multiflow
+from multiflow.config import Config, load_config
 from multiflow.published import MULTI_FLOW, published_classes, read_published
 from multiflow.tables import (
     TABLES,
@@ -23,6 +29,8 @@ from multiflow.tables import (
     Row,
     Table,
     TableContext,
+    context_from_values,
+    context_values,
     format_text,
     make_table,
     table_context,
@@ -32,7 +40,9 @@ from multiflow.tables import (
 from multiflow.tables.latex import escape, format_latex
 from multiflow.tables.model import rank_cells
 from multiflow.tables.text import format_csv
+from multiflow.views import Connections
 
+SOURCE = str(Path(multiflow.__file__).parents[1])
 COLLECTION = "real-iad-multi-view"
 REAL_IAD = tuple(published_classes(COLLECTION))
 PARTS = ("hex_nut", "knob", "odd&%_part")
@@ -49,6 +59,11 @@ EXPERIMENTS = (
     "noise_softflow",
     "with_background",
 )
+CONNECTIONS: dict[str, Connections] = {
+    "no_cross_view": "none",
+    "top_view_only": "top",
+    "neighbor_view_only": "neighbors",
+}
 PROTOCOL = Protocol("maximum over the views", 256, "threshold, nearest to the feature grid", 12)
 
 
@@ -71,11 +86,19 @@ def measured(
 def context(
     classes: tuple[str, ...] = PARTS, seeds: tuple[int, ...] = (0, 1, 2), published: str | None = None
 ) -> TableContext:
-    experiment = ExperimentContext(classes, seeds, PROTOCOL)
+    experiment = ExperimentContext(classes, seeds, PROTOCOL, "both", "conv2d", "simplenet", "threshold")
+    experiments = {
+        name: replace(
+            experiment,
+            connections=CONNECTIONS.get(name, "both"),
+            fusion=name if name.endswith("attention") else "conv2d",
+            noise=name.removeprefix("noise_") if name.startswith("noise_") else "simplenet",
+            foreground_method="none" if name == "with_background" else "threshold",
+        )
+        for name in EXPERIMENTS
+    }
     name = "Real-IAD" if published else "Rendered parts"
-    return TableContext(
-        name, "5 views per sample", classes, dict.fromkeys(EXPERIMENTS, experiment), published=published
-    )
+    return TableContext(name, "5 views per sample", classes, experiments, published=published)
 
 
 def cells(table: Table) -> dict[tuple[str, str], Cell]:
@@ -288,8 +311,10 @@ def test_every_table_prints_its_protocol(name: str) -> None:
 def test_experiments_that_differ_are_footnoted_and_other_classes_do_not_compete() -> None:
     run = context()
     experiments = dict(run.experiments)
-    experiments["noise_none"] = ExperimentContext(PARTS[:1], (0, 1, 2), PROTOCOL)
-    experiments["noise_softflow"] = ExperimentContext(PARTS, (3, 4, 5), replace(PROTOCOL, epochs=40))
+    experiments["noise_none"] = replace(experiments["noise_none"], classes=PARTS[:1])
+    experiments["noise_softflow"] = replace(
+        experiments["noise_softflow"], seeds=(3, 4, 5), protocol=replace(PROTOCOL, epochs=40)
+    )
     frame = measured()
     frame = frame[(frame["experiment"] != "noise_none") | (frame["class"] == PARTS[0])]
     frame = frame[(frame["experiment"] != "noise_uniform") | (frame["seed"] < 2)]
@@ -331,7 +356,8 @@ def test_best_is_bold_in_latex() -> None:
     text = format_latex(make_table("background_removal", frame, context()))
     assert text.count(r"\textbf{95.00} {\scriptsize $\pm$ 0.00}") == 4
     assert text.count(r"\underline{85.00} {\scriptsize $\pm$ 0.00}") == 4
-    assert r"-- & \underline" in text
+    assert "\n- & \\underline" in text
+    assert "--" not in text
     assert r"\checkmark & \textbf" in text
 
 
@@ -420,7 +446,152 @@ def test_text_is_aligned() -> None:
     assert all(len(line) <= 110 for line in lines[7:])
 
 
+def test_title() -> None:
+    assert format_text(make_table(3, measured(), context())).startswith("Table 3: Fusion of the views")
+    assert format_text(make_table("background_removal", measured(), context())).startswith(
+        "Removal of the background\n"
+    )
+
+
+# --- rows are what the experiments' settings are ---
+
+ABLATIONS = ("table2", "table3", "table4", "background_removal")
+PAPER_EXPERIMENTS: dict[str, Any] = {
+    "multiflow": {},
+    "no_cross_view": {"flow": {"connections": "none"}},
+    "top_view_only": {"flow": {"connections": "top"}},
+    "neighbor_view_only": {"flow": {"connections": "neighbors"}},
+    "self_attention": {"flow": {"fusion": "self_attention"}},
+    "cross_view_attention": {"flow": {"fusion": "cross_view_attention"}},
+    "noise_none": {"flow": {"noise": "none"}},
+    "noise_uniform": {"flow": {"noise": "uniform"}},
+    "noise_softflow": {"flow": {"noise": "softflow"}},
+    "with_background": {"foreground": {"method": "none"}},
+}
+
+
+def configuration(cameras: int = 5, experiments: dict[str, Any] | None = None, **blocks: Any) -> Config:
+    names = [f"C{number}" for number in range(1, cameras + 1)]
+    dataset = {"name": "Parts", "root": "/data", "classes": list(PARTS[:2]), "cameras": names}
+    values: dict[str, Any] = {
+        "run": "test",
+        "dataset": dataset | blocks.pop("dataset", {}),
+        "foreground": {"method": "threshold"},
+        "experiments": PAPER_EXPERIMENTS if experiments is None else experiments,
+    }
+    return load_config(values | blocks)
+
+
+def empty_rows(name: str, config: Config) -> list[str]:
+    """Rows without a number; each has one footnote that says so, and no other row has one."""
+    table = make_table(name, measured(PARTS[:2]), table_context(config))
+    empty = [row.key for row in table.rows if all(cell.printed == "-" for cell in row.cells)]
+    explained = [note for note in table.notes if "so it is not this row" in note]
+    assert [note.split("(")[1].split(")")[0] for note in explained] == empty
+    assert all(cell.value is not None for row in table.rows if row.key not in empty for cell in row.cells)
+    assert not any(note.startswith("-: not computed") for note in table.notes)
+    return empty
+
+
+def test_the_papers_experiments_are_their_rows() -> None:
+    for name in ABLATIONS:
+        assert empty_rows(name, configuration()) == []
+
+
+def test_a_setting_of_the_whole_run_takes_rows_away() -> None:
+    no_masks = configuration(foreground={"method": "none"})
+    assert empty_rows("background_removal", no_masks) == ["multiflow"]
+    assert empty_rows("table4", no_masks) == []
+
+    unconnected = configuration(flow={"connections": "none"})
+    assert empty_rows("table2", unconnected) == ["multiflow"]
+    assert empty_rows("table3", unconnected) == ["self_attention", "cross_view_attention", "multiflow"]
+    assert empty_rows("table4", unconnected) == []
+    table = make_table(2, measured(PARTS[:2]), table_context(unconnected))
+    assert "Row 4 (multiflow): runs with connections none here, so it is not this row." in table.notes
+    assert any(note.startswith("Protocol of no_cross_view:") for note in table.notes)
+
+    assert empty_rows("table3", configuration(flow={"fusion": "self_attention"})) == ["multiflow"]
+    assert empty_rows("table4", configuration(flow={"noise": "softflow"})) == ["multiflow"]
+
+
+def test_an_experiment_with_other_settings_than_its_name() -> None:
+    experiments = PAPER_EXPERIMENTS | {"noise_uniform": {}, "with_background": {}, "self_attention": {}}
+    config = configuration(experiments=experiments)
+    assert empty_rows("table4", config) == ["noise_uniform"]
+    assert empty_rows("table3", config) == ["self_attention"]
+    assert empty_rows("background_removal", config) == ["with_background"]
+    table = make_table("background_removal", measured(PARTS[:2]), table_context(config))
+    assert "Row 1 (with_background): runs with foreground method threshold here, so it is not this row." in table.notes
+    assert r"Row 2 (noise\_uniform): runs with noise simplenet here" in format_latex(
+        make_table(4, measured(PARTS[:2]), table_context(config))
+    )
+
+
+def test_few_cameras_have_few_connections() -> None:
+    one = configuration(cameras=1)
+    assert empty_rows("table2", one) == ["top_view_only", "neighbor_view_only", "multiflow"]
+    assert empty_rows("table3", one) == ["self_attention", "cross_view_attention", "multiflow"]
+    assert empty_rows("table4", one) == empty_rows("background_removal", one) == []
+    # One side view has no neighbour.
+    assert empty_rows("table2", configuration(cameras=2)) == ["neighbor_view_only", "multiflow"]
+    assert empty_rows("table3", configuration(cameras=2)) == []
+    assert empty_rows("table2", configuration(cameras=3)) == []
+
+
+def test_published_numbers_stay_where_a_measured_row_is_taken_away() -> None:
+    run = context(REAL_IAD, published=COLLECTION)
+    experiments = dict(run.experiments) | {"multiflow": replace(run.experiments["multiflow"], noise="none")}
+    row = make_table(4, measured(REAL_IAD), replace(run, experiments=experiments)).rows[-1]
+    assert [cell.printed for cell in row.cells] == [*"----", "87.91", "96.47", "95.85", "90.27"]
+
+
+def test_experiments_that_the_context_does_not_know_keep_their_rows() -> None:
+    for name in ABLATIONS:
+        table = make_table(name, measured(), replace(context(), experiments={}))
+        assert all(cell.value is not None for row in table.rows for cell in row.cells)
+
+
 # --- the context of a configuration ---
+
+
+def test_context_values_are_plain_and_round_trip() -> None:
+    config = configuration(dataset={"name": "Parts {of} 50 % steel"})
+    values = context_values(config)
+    assert json.loads(json.dumps(values)) == values
+    # Snakemake compares the repr.
+    assert ast.literal_eval(repr(values)) == values
+    assert context_from_values(values) == table_context(config)
+    assert context_values(configuration(dataset={"name": "Parts {of} 50 % steel"})) == values
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": {"name": "Other parts"}},
+        {"dataset": {"classes": list(reversed(PARTS[:2]))}},
+        {"cameras": 1},
+        {"seeds": [7]},
+        {"training": {"epochs": 3}},
+        {"flow": {"noise": "none"}},
+        {"experiments": {"multiflow": {}}},
+    ],
+)
+def test_what_the_tables_print_changes_the_values(change: dict[str, Any]) -> None:
+    assert repr(context_values(configuration(**change))) != repr(context_values(configuration()))
+
+
+def test_published_numbers_change_the_values() -> None:
+    real_iad = {"name": "Real-IAD", "classes": list(REAL_IAD[:2])}
+    beside = configuration(dataset=real_iad | {"published": COLLECTION})
+    assert context_values(beside) != context_values(configuration(dataset=real_iad))
+    assert context_from_values(context_values(beside)).published == COLLECTION
+
+
+def test_tables_are_imported_without_the_heavy_libraries() -> None:
+    code = "import sys, multiflow.tables; print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": SOURCE})
+    assert run.stdout == "[]\n", run.stderr
 
 
 def test_context_of_a_configuration() -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from multiflow.job import job
 from multiflow.metrics import load_metrics
-from multiflow.tables import make_table, write_csv, write_latex
+from multiflow.tables import context_from_values, make_table, write_csv, write_latex
 
 with job(snakemake.log[0]):
     table = make_table(
         snakemake.wildcards.table,
         load_metrics(Path(snakemake.input.metrics)),
-        snakemake.params.context,
+        context_from_values(snakemake.params.context),
     )
     write_csv(table, Path(snakemake.output.csv))
     write_latex(table, Path(snakemake.output.latex))

@@ -5,11 +5,12 @@ from pathlib import Path
 from multiflow.job import job
 from multiflow.metrics import load_metrics
 from multiflow.store import atomic_path
-from multiflow.tables import format_text, make_table
+from multiflow.tables import context_from_values, format_text, make_table
 
 with job(snakemake.log[0]):
     metrics_path = Path(snakemake.input.metrics)
-    table = make_table("table1", load_metrics(metrics_path), snakemake.params.context)
+    context = context_from_values(snakemake.params.context)
+    table = make_table("table1", load_metrics(metrics_path), context)
     results = metrics_path.parent
     with atomic_path(snakemake.output.summary) as temporary:
         temporary.write_text(

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from multiflow.tables.build import TABLES, make_table
-from multiflow.tables.context import ExperimentContext, Protocol, TableContext, table_context
+from multiflow.tables.context import (
+    ExperimentContext,
+    Protocol,
+    TableContext,
+    context_from_values,
+    context_values,
+    table_context,
+)
 from multiflow.tables.files import write_csv, write_latex
 from multiflow.tables.model import Cell, Column, Row, Table
 from multiflow.tables.text import format_text
@@ -17,6 +24,8 @@ __all__ = [
     "Row",
     "Table",
     "TableContext",
+    "context_from_values",
+    "context_values",
     "format_text",
     "make_table",
     "table_context",

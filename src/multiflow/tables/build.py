@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from multiflow.published import MULTI_FLOW, published_classes, read_published
+from multiflow.tables.ablations import ABLATIONS
 from multiflow.tables.aggregate import Results, published_cell
 from multiflow.tables.context import TableContext
 from multiflow.tables.model import Cell, Column, Row, Table, rank_cells
@@ -24,22 +24,6 @@ _METRICS = {
     "aupro": "AUPRO",
 }
 
-
-@dataclass(frozen=True)
-class _Ablation:
-    """A table whose rows are experiments.
-
-    ``rows`` holds, per experiment, the row's headings and the values of ``keys`` that name it in the
-    published file.
-    """
-
-    caption: str
-    stub: tuple[str, ...]
-    keys: tuple[str, ...]
-    metrics: tuple[str, ...]
-    rows: Mapping[str, tuple[tuple[str | bool, ...], tuple[str, ...]]]
-
-
 _AVERAGES = {
     "table1": ("Average detection results", ("sample_auroc", "image_auroc")),
     "table7": ("Average segmentation results", ("aupro", "pixel_auroc")),
@@ -50,56 +34,6 @@ _PER_CLASS = {
     "table6": ("Image-wise detection results per class", "image_auroc"),
 }
 
-_FOUR = ("aupro", "pixel_auroc", "sample_auroc", "image_auroc")
-
-_ABLATIONS = {
-    "table2": _Ablation(
-        "Cross-view connections of the flow",
-        ("Top view", "Neighbor view"),
-        ("top_view", "neighbor_view"),
-        ("sample_auroc", "image_auroc"),
-        {
-            "no_cross_view": ((False, False), ("false", "false")),
-            "top_view_only": ((True, False), ("true", "false")),
-            "neighbor_view_only": ((False, True), ("false", "true")),
-            "multiflow": ((True, True), ("true", "true")),
-        },
-    ),
-    "table3": _Ablation(
-        "Fusion of the views in the st-networks",
-        ("Fusion",),
-        ("fusion",),
-        _FOUR,
-        {
-            "self_attention": (("Self-attention",), ("self_attention",)),
-            "cross_view_attention": (("Cross-view attention",), ("cross_view_attention",)),
-            "multiflow": (("Conv2D",), ("conv2d",)),
-        },
-    ),
-    "table4": _Ablation(
-        "Noise of the training features",
-        ("Noise",),
-        ("noise",),
-        _FOUR,
-        {
-            "noise_none": (("None",), ("none",)),
-            "noise_uniform": (("Uniform",), ("uniform",)),
-            "noise_softflow": (("SoftFlow",), ("softflow",)),
-            "multiflow": (("SimpleNet",), ("simplenet",)),
-        },
-    ),
-    "background_removal": _Ablation(
-        "Removal of the background",
-        ("Background removed",),
-        ("background_removal",),
-        _FOUR,
-        {
-            "with_background": ((False,), ("false",)),
-            "multiflow": ((True,), ("true",)),
-        },
-    ),
-}
-
 TABLES = (*(f"table{number}" for number in range(1, 8)), "background_removal")
 """Names of the tables."""
 
@@ -107,7 +41,8 @@ TABLES = (*(f"table{number}" for number in range(1, 8)), "background_removal")
 def make_table(name: int | str, metrics: DataFrame, context: TableContext) -> Table:
     """Make a table of the paper from measured metrics.
 
-    All rows and columns of the paper are there whatever was run; what was never computed stays empty.
+    All rows and columns of the paper are there whatever was run; what was never computed stays empty, and
+    so does the row of an experiment whose settings are not those that the row names.
 
     An average is the mean over an experiment's classes per seed, then the mean ± std (n - 1 in the
     denominator) over the seeds that have all classes. Published numbers stand beside only where the
@@ -127,7 +62,7 @@ def make_table(name: int | str, metrics: DataFrame, context: TableContext) -> Ta
         table = _average_table(name, results, context)
     elif name in _PER_CLASS:
         table = _class_table(name, results, context)
-    elif name in _ABLATIONS:
+    elif name in ABLATIONS:
         table = _ablation_table(name, results, context)
     else:
         raise ValueError(f"there is no {name}; the tables are {', '.join(TABLES)}")
@@ -202,7 +137,7 @@ def _class_table(name: str, results: Results, context: TableContext) -> Table:
 
 def _ablation_table(name: str, results: Results, context: TableContext) -> Table:
     """Tables 2 to 4 and section 4.5.2: an experiment per row, a metric per column, then the published."""
-    layout = _ABLATIONS[name]
+    layout = ABLATIONS[name]
     columns = [Column(metric, _METRICS[metric]) for metric in layout.metrics]
     published: dict[tuple[str, ...], dict[str, str]] = {}
     printed: list[str] = []
@@ -214,14 +149,22 @@ def _ablation_table(name: str, results: Results, context: TableContext) -> Table
         columns += [
             Column(f"{metric}_published", _METRICS[metric], "(published)", published=True) for metric in printed
         ]
+    contradictions = {}
+    for experiment, row in layout.rows.items():
+        known = context.experiments.get(experiment)
+        if known is not None and (contradiction := row.contradiction(known)) is not None:
+            contradictions[experiment] = contradiction
     rows = tuple(
         Row(
             experiment,
-            headings,
-            tuple(_average(results, experiment, metric, context) for metric in layout.metrics)
-            + tuple(published_cell(published[key][metric]) for metric in printed),
+            row.headings,
+            tuple(
+                Cell(None, n=0) if experiment in contradictions else _average(results, experiment, metric, context)
+                for metric in layout.metrics
+            )
+            + tuple(published_cell(published[row.published][metric]) for metric in printed),
         )
-        for experiment, (headings, key) in layout.rows.items()
+        for experiment, row in layout.rows.items()
     )
     return Table(
         name=name,
@@ -231,7 +174,7 @@ def _ablation_table(name: str, results: Results, context: TableContext) -> Table
         columns=tuple(columns),
         rows=rows,
         compared="column",
-        notes=footnotes(name, rows, tuple(layout.rows), layout.metrics, results, context),
+        notes=footnotes(name, rows, tuple(layout.rows), layout.metrics, results, context, contradictions),
     )
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from multiflow.views import Connections, camera_graph
 
 if TYPE_CHECKING:
     from multiflow.config import Config, Foreground
 
-__all__ = ["ExperimentContext", "Protocol", "TableContext", "table_context"]
+__all__ = [
+    "ExperimentContext",
+    "Protocol",
+    "TableContext",
+    "context_from_values",
+    "context_values",
+    "table_context",
+]
 
 
 @dataclass(frozen=True)
@@ -40,11 +52,23 @@ class Protocol:
 
 @dataclass(frozen=True)
 class ExperimentContext:
-    """The classes and seeds that an experiment runs on, and its protocol."""
+    """What an experiment runs on, its protocol, and the settings that the ablation tables compare.
+
+    Attributes:
+        classes, seeds: what it runs on.
+        protocol: how its numbers came about.
+        connections: those in effect, which depend on the number of views.
+        fusion, noise: of the flow.
+        foreground_method: what makes the foreground masks.
+    """
 
     classes: tuple[str, ...]
     seeds: tuple[int, ...]
     protocol: Protocol
+    connections: Connections
+    fusion: str
+    noise: str
+    foreground_method: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,7 @@ def table_context(config: Config) -> TableContext:
     """The context of a configuration's tables."""
     from multiflow.config import resolve_experiment
 
+    views = len(config.dataset.cameras)
     experiments = {}
     for name in config.experiments:
         resolved = resolve_experiment(config, name)
@@ -90,9 +115,12 @@ def table_context(config: Config) -> TableContext:
                 foreground=_foreground(resolved.foreground),
                 epochs=resolved.training.epochs,
             ),
+            connections=_effective(resolved.flow.connections, views),
+            fusion=resolved.flow.fusion,
+            noise=resolved.flow.noise,
+            foreground_method=resolved.foreground.method,
         )
     pictures = "rendered" if config.rendering is not None else config.dataset.annotations
-    views = len(config.dataset.cameras)
     return TableContext(
         dataset=config.dataset.name,
         data_protocol=f"{pictures}, {views} view{'s' if views != 1 else ''} per sample, one model per class",
@@ -100,6 +128,32 @@ def table_context(config: Config) -> TableContext:
         experiments=experiments,
         published=config.dataset.published,
     )
+
+
+def context_values(config: Config) -> dict[str, Any]:
+    """The context as plain values: Snakemake makes the tables again when they change, unlike an object."""
+    return _adapter().dump_python(table_context(config), mode="json")
+
+
+def context_from_values(values: Mapping[str, Any]) -> TableContext:
+    """The context that :func:`context_values` wrote.
+
+    Raises:
+        pydantic.ValidationError: the values are no context.
+    """
+    return _adapter().validate_python(values)
+
+
+@cache
+def _adapter() -> TypeAdapter[TableContext]:
+    return TypeAdapter(TableContext)
+
+
+def _effective(connections: Connections, views: int) -> Connections:
+    """The connections that there are: one view has none, and a ring of one side view has no edge."""
+    graph = camera_graph(views, connections)
+    names: tuple[Connections, ...] = ("none", "top", "neighbors", "both")
+    return next(name for name in names if camera_graph(views, name) == graph)
 
 
 _SAMPLE_SCORES = {"max": "maximum over the views", "mean": "mean over the views' maxima"}

@@ -2,7 +2,7 @@ r"""A table as LaTeX: a ``table`` environment that needs booktabs and amssymb, f
 
 from __future__ import annotations
 
-from multiflow.tables.model import Cell, Column, Table
+from multiflow.tables.model import MISSING, Cell, Column, Table
 from multiflow.tables.notes import DAGGER
 
 __all__ = ["escape", "format_latex"]
@@ -89,7 +89,7 @@ def _heading(column: Column) -> str:
 
 def _row_heading(heading: str | bool) -> str:
     if isinstance(heading, bool):
-        return r"\checkmark" if heading else "--"
+        return r"\checkmark" if heading else MISSING
     return escape(heading)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 __all__ = ["MISSING", "Cell", "Column", "Row", "Table", "rank_cells"]
 
 MISSING = "-"
-"""What stands in a cell that was never computed or published."""
+"""What stands in a cell that was never computed or published, and in LaTeX for a missing check mark."""
 
 
 @dataclass(frozen=True)

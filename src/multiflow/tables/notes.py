@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from multiflow.published import PAPER, PUBLISHED_RUNS, published_classes
 from multiflow.tables.aggregate import Results
@@ -15,7 +15,7 @@ DAGGER = "†"
 """Marks a published number."""
 
 _MAIN = "multiflow"
-"""The experiment whose protocol, classes and seeds the others are held against."""
+"""The experiment whose protocol, classes and seeds the others are held against, where it is shown."""
 
 
 def footnotes(
@@ -25,6 +25,7 @@ def footnotes(
     metrics: Sequence[str],
     results: Results,
     context: TableContext,
+    contradictions: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Footnotes of a table, one sentence or a few each.
 
@@ -34,9 +35,12 @@ def footnotes(
         experiments, metrics: what it is made of.
         results: the measured values.
         context: the run.
+        contradictions: by experiment, the settings with which it is not its row, in words; the row is empty.
     """
+    contradictions = contradictions or {}
     classes = len(context.classes)
-    main = _MAIN if _MAIN in experiments else experiments[0]
+    shown = [experiment for experiment in experiments if experiment not in contradictions]
+    main = _main(shown or experiments, context)
     runs = {experiment: _runs(experiment, metrics, results, context) for experiment in experiments}
     notes = [
         f"{context.dataset} ({context.data_protocol}), {_count(classes, 'class', 'classes')}; "
@@ -45,17 +49,29 @@ def footnotes(
     if main in context.experiments:
         sentences = context.experiments[main].protocol.sentences().values()
         notes.append(_sentence(f"Protocol of {main}: {'; '.join(sentences)}"))
-    notes += _deviations(main, experiments, rows, runs, context)
+    places = {row.key: f"Row {index} ({row.key})" for index, row in enumerate(rows, start=1)}
+    notes += [
+        f"{places[name]}: runs with {settings} here, so it is not this row."
+        for name, settings in contradictions.items()
+    ]
+    notes += _deviations(main, shown, places, runs, context)
     cells = [cell for row in rows for cell in row.cells]
     if any(cell.source == "published" for cell in cells):
         notes.append(_published_note(name))
     if context.published is not None and set(context.classes) != set(published_classes(context.published)):
         total = len(published_classes(context.published))
         notes.append(f"Published averages are over {total} classes and not shown: this run has {classes}.")
-    if any(cell.value is None for cell in cells):
+    explained = [cell for row in rows if row.key in contradictions for cell in row.cells if cell.source == "measured"]
+    if len(explained) < sum(cell.value is None for cell in cells):
         published = any(cell.value is None and cell.source == "published" for cell in cells)
         notes.append(f"{MISSING}: not computed{' or not published' if published else ''}.")
     return tuple(notes)
+
+
+def _main(experiments: Sequence[str], context: TableContext) -> str:
+    """The experiment that the others are held against: the main one, else the first that the run has."""
+    known = [name for name in experiments if name in context.experiments]
+    return _MAIN if _MAIN in experiments else (known or experiments)[0]
 
 
 def _runs(experiment: str, metrics: Sequence[str], results: Results, context: TableContext) -> int:
@@ -78,13 +94,12 @@ def _spread(runs: int) -> str:
 def _deviations(
     main: str,
     experiments: Sequence[str],
-    rows: Sequence[Row],
+    places: Mapping[str, str],
     runs: dict[str, int],
     context: TableContext,
 ) -> list[str]:
     """What sets an experiment's numbers apart from the main one's: classes, seeds, protocol."""
     notes = []
-    places = {row.key: f"Row {index} ({row.key})" for index, row in enumerate(rows, start=1)}
     reference = context.experiments.get(main)
     for name in experiments:
         parts = []

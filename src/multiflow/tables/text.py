@@ -46,7 +46,6 @@ def format_text(table: Table) -> str:
     stub = len(table.stub)
 
     def aligned(line: list[str]) -> str:
-
         cells = [
             text.ljust(width) if i < stub else text.rjust(width)
             for i, (text, width) in enumerate(zip(line, widths, strict=True))
@@ -55,7 +54,7 @@ def format_text(table: Table) -> str:
 
     width = sum(widths) + 2 * (len(widths) - 1)
     rule = "-" * width
-    lines = [f"{_title(table)}: {table.caption}", rule, aligned(heads), rule]
+    lines = [_title(table), rule, aligned(heads), rule]
     for row, line in zip(table.rows, body, strict=True):
         if row.rule_above:
             lines.append(rule)
@@ -70,7 +69,9 @@ def format_text(table: Table) -> str:
 
 
 def _title(table: Table) -> str:
-    return table.name.replace("table", "Table ").replace("_", " ").strip().capitalize()
+    """The caption, after the number where the paper's table has one."""
+    number = table.name.removeprefix("table")
+    return f"Table {number}: {table.caption}" if number != table.name else table.caption
 
 
 def _heading(column: Column) -> str:
