@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     importer = tools.add_parser(
         "import-checkpoint",
         help="turn a checkpoint of the released code into a flow of this pipeline",
-        description="Put the result at results/<run>/flows/<experiment>/<class>/seed<seed>.safetensors to evaluate it.",
+        description="To evaluate the result, put it at results/<run>/flows/<experiment>/<class>/seed<seed>.safetensors "
+        "when the features of the class exist: an older flow would be trained again.",
     )
     importer.add_argument("released", type=Path, help="the state dict that the released code's save_weights wrote")
     importer.add_argument("flow", type=Path, help="the flow to write, .safetensors")
@@ -47,11 +48,11 @@ def _import(released: Path, output: Path, fusion: str | None) -> None:
     from multiflow.flow.released import import_released
     from multiflow.flow_input import Scaling
 
-    flow = import_released(released, fusion=fusion)  # type: ignore[arg-type]  # argparse checks the choice
+    flow = import_released(released, fusion=fusion).float()  # type: ignore[arg-type]  # argparse checks the choice
     # The released code feeds the features as they are.
     scaling = Scaling.identity(flow.channels)
     save_flow(output, flow, {"imported": released.name}, {"scaling.mean": scaling.mean, "scaling.std": scaling.std})
-    print(f"{output}: {flow}")
+    print(f"{output}: {flow.extra_repr()}")
 
 
 def _export(path: Path, output: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from multiflow.errors import InputError
 
-__all__ = ["device_name", "select_device"]
+__all__ = ["device_name", "exact_float32", "select_device"]
 
 
 def select_device(wanted: str, key: str) -> torch.device:
@@ -33,3 +35,16 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()}"
+
+
+@contextmanager
+def exact_float32(threads: int) -> Iterator[None]:
+    """Compute in full float32 (no TF32, no autotuned kernels) on this many CPU threads."""
+    before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:]

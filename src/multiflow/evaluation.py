@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from multiflow import config
+from multiflow.devices import device_name, exact_float32, select_device
 from multiflow.errors import InputError
 from multiflow.flow import anomaly_map
 from multiflow.flow_input import FlowInput
 from multiflow.metrics import PixelMetrics, auroc, sample_labels, upsample
-from multiflow.provenance import device_name
 from multiflow.scores import ScoreFile, write_scores
 from multiflow.store import FeatureFile, atomic_path
-from multiflow.training import load_trained_flow, select_device
+from multiflow.training import load_trained_flow
 
 __all__ = ["compute_metrics", "score_flow", "write_metrics"]
 
@@ -39,8 +39,7 @@ def score_flow(
     Raises:
         InputError: the flow was trained on other channels or another number of views.
     """
-    device = select_device(training.device)
-    torch.set_num_threads(training.threads)
+    device = select_device(training.device, "training.device")
     flow, scaling = load_trained_flow(flow_path)
     found = (len(data.features.cameras), data.features.channels)
     expected = (flow.graph.views, flow.channels)
@@ -57,7 +56,8 @@ def score_flow(
         inputs = scaling(features)[None].to(device)
         # At test time the condition is a zero, a value never seen in training, as in the released code.
         condition = torch.zeros_like(inputs[:, 0, :1]) if flow.conditional else None
-        z, log_determinant = flow(inputs, condition)
+        with exact_float32(training.threads):
+            z, log_determinant = flow(inputs, condition)
         scores: NDArray[np.float32] = anomaly_map(z, log_determinant, foreground[None].to(device))[0].cpu().numpy()
         return scores
 

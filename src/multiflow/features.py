@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from multiflow.backbone import Backbone, create_backbone
 from multiflow.config import Features
-from multiflow.devices import device_name, select_device
+from multiflow.devices import device_name, exact_float32, select_device
 from multiflow.errors import InputError
 from multiflow.images import load_image, load_mask
 from multiflow.parallel import ordered_map
@@ -86,7 +86,7 @@ def extract_features(
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
     with (
-        _exact_float32(settings.threads),
+        exact_float32(settings.threads),
         torch.inference_mode(),
         create_hdf5(output, "features", attributes) as file,
     ):
@@ -311,16 +311,3 @@ class _Progress:
             self._samples * self._views / seconds,
             100 * max(0.0, 1 - busy_seconds / seconds),
         )
-
-
-@contextmanager
-def _exact_float32(threads: int) -> Iterator[None]:
-    """Compute in full float32 (no TF32, no autotuned kernels) on this many CPU threads."""
-    before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:]

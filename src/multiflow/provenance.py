@@ -8,9 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
-__all__ = ["device_name", "file_sha256", "git_revision", "versions"]
+__all__ = ["file_sha256", "git_revision", "versions"]
 
 _PACKAGES = (
     "torch",
@@ -49,10 +47,3 @@ def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def device_name(device: torch.device) -> str:
-    """Name of the device that computed: the GPU's model, or the processor's architecture."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu {platform.machine()}"

@@ -13,35 +13,20 @@ import torch
 from torch import Tensor
 
 from multiflow import config
+from multiflow.devices import device_name, select_device
 from multiflow.errors import InputError
 from multiflow.flow import MultiFlow, add_noise, sample_noise
 from multiflow.flow import loss as flow_loss
 from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow_input import FlowInput, Scaling
-from multiflow.provenance import device_name
 from multiflow.store import atomic_path
 from multiflow.views import camera_graph
 
-__all__ = ["build_flow", "load_trained_flow", "select_device", "train_flow"]
+__all__ = ["build_flow", "load_trained_flow", "train_flow"]
 
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 5.0
-
-
-def select_device(wanted: str) -> torch.device:
-    """Device for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: ``cuda`` was asked for and there is none.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "training.device: expected a CUDA device, found none on this machine; set training.device to auto or cpu"
-        )
-    return torch.device(wanted)
 
 
 def build_flow(settings: config.Flow, channels: int, views: int) -> MultiFlow:
@@ -129,9 +114,9 @@ def train_flow(
     training gives the same bytes as one that was not.
 
     Raises:
-        InputError: there are fewer samples than a batch, or the loss is not finite.
+        InputError: there are fewer samples than a batch, or the loss or a trained parameter is not finite.
     """
-    device = select_device(training.device)
+    device = select_device(training.device, "training.device")
     torch.set_num_threads(training.threads)
     scaling = Scaling.fit(data.features, features)
     samples, foreground = data.load("train", scaling)
@@ -185,6 +170,7 @@ def train_flow(
                 left = (now - started) / (state.epoch - first) * (training.epochs - state.epoch)
                 logger.info("epoch %d/%d, loss %.4f, %.0f s left", state.epoch, training.epochs, total, left)
                 shown = now
+    _check_finite(model, data.features.path)
     save_flow(
         output,
         model.cpu(),
@@ -225,6 +211,17 @@ def _step(
     loss.backward()
     state.optimizer.step()
     return float(loss.detach())
+
+
+def _check_finite(model: MultiFlow, place: Path) -> None:
+    """A loss can stay finite in a training that diverges: the couplings clamp what the st-networks give."""
+    damaged = [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
+    if damaged:
+        raise InputError(
+            f"{place}: after the last epoch: expected finite parameters, found {len(damaged)} of "
+            f"{len(list(model.parameters()))} with infinite or NaN values ({damaged[0]}, ...): the training has "
+            "diverged; lower training.learning_rate or set features.scaling"
+        )
 
 
 def _batches(count: int, training: config.Training, place: Path) -> int:

@@ -50,7 +50,7 @@ def test_metrics_have_a_row_per_experiment_class_seed_and_metric(rendered: Check
         source = json.loads((results / row["source"]).read_text())
         assert float(row["value"]) == source["metrics"][row["metric"]]
         assert set(source["provenance"]) == {
-            "backbone_sha256", "config", "data_sha256", "device", "revision", "versions",
+            "backbone_sha256", "config", "data_sha256", "device", "flow_sha256", "revision", "versions",
         }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ with job(snakemake.log[0]):
         "config": {name: value for name, value in params.items() if name is not None},
         "data_sha256": file_sha256(snakemake.input.samples),
         "backbone_sha256": file_sha256(snakemake.input.weights),
+        "flow_sha256": file_sha256(snakemake.input.flow),
         "versions": versions(),
         "revision": git_revision(),
     }
