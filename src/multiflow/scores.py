@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiflow.errors import InputError
 from multiflow.flow_input import FlowInput
 from multiflow.metrics import sample_scores
 from multiflow.store import Hdf5File, create_hdf5, write_strings
@@ -43,6 +44,9 @@ def write_scores(
         data: the class's features.
         anomaly_map: gives the map [V, h, w] of the test sample with this index.
         provenance: what the scores came from; stored as JSON.
+
+    Raises:
+        InputError: a map is not finite.
     """
     test = data.features.split("test")
     count, views = len(test), len(data.features.cameras)
@@ -55,6 +59,12 @@ def write_scores(
         )
         for index in range(count):
             maps[index] = values = anomaly_map(index)
+            if not np.isfinite(values).all():
+                raise InputError(
+                    f"{data.features.path}: test: sample of {test.images[index][0]}: expected finite anomaly maps, "
+                    "found infinite or NaN values; if a flow made them, its training has diverged: lower "
+                    "training.learning_rate or set features.scaling, and train it again"
+                )
             image_scores[index] = values.max(axis=(1, 2))
             now = time.monotonic()
             if now - shown >= _PROGRESS_SECONDS:

@@ -75,6 +75,14 @@ def test_the_background_scores_exactly_zero(
     assert (maps[..., 2:] != 0).all()
 
 
+def test_a_diverged_flow_has_no_scores(write_features: Write, tmp_path: Path) -> None:
+    features, output = write_features(), tmp_path / "flow.safetensors"
+    train(features, output, TRAINING.model_copy(update={"learning_rate": 1e15, "epochs": 1, "batch_size": 6}))
+    with pytest.raises(InputError, match=r"part_test_0_C1.jpg: expected finite anomaly maps.*learning_rate"):
+        score(output, features, tmp_path / "scores.h5")
+    assert not (tmp_path / "scores.h5").exists()
+
+
 def test_a_normal_test_set_has_no_metrics_but_scores(trained: Path, write_features: Write, tmp_path: Path) -> None:
     features = write_features("normal.h5", normal=3, anomalous=0)
     with score(trained, features, tmp_path / "scores.h5") as scores, FeatureFile(features) as feature_file:

@@ -135,6 +135,15 @@ def test_an_incomplete_batch_is_left_out_or_not(write_features: Write, tmp_path:
     assert losses(tmp_path / "kept.safetensors") != losses(tmp_path / "left.safetensors")
 
 
+def test_a_diverged_training_whose_loss_is_finite_gives_no_flow(write_features: Write, tmp_path: Path) -> None:
+    # In the last of these three steps the loss is still finite, but its gradient is not.
+    diverging = TRAINING.model_copy(update={"learning_rate": 1.5e8, "epochs": 3, "batch_size": 6})
+    with pytest.raises(InputError, match=r"after the last epoch: expected finite parameters.*learning_rate"):
+        train(write_features(), tmp_path / "flow.safetensors", diverging)
+    assert len(losses(tmp_path / "flow.safetensors")) == 3
+    assert not (tmp_path / "flow.safetensors").exists()
+
+
 def test_mistakes(write_features: Write, write_foreground: Write, tmp_path: Path) -> None:
     output = tmp_path / "flow.safetensors"
     with pytest.raises(InputError, match=r"expected at least training.batch_size = 9 samples, found 6"):
