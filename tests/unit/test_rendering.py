@@ -23,7 +23,6 @@ from multiflow.rendering.dataset import render_class
 from multiflow.rendering.layout import PlannedSample, plan_samples
 from multiflow.rendering.parts import PARTS
 from multiflow.rendering.settings import Rendering
-from multiflow.rendering.sheet import contact_sheet
 from multiflow.rendering.specimen import make_specimen
 from multiflow.rendering.worker import ENVIRONMENT
 
@@ -187,14 +186,3 @@ def test_a_failed_worker_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "data" / "realiad_jsons").exists()
     assert not (tmp_path / "data" / "realiad_96" / PART).exists()
-
-
-def test_contact_sheet_undoes_the_flips(root: Path, tmp_path: Path) -> None:
-    sheets = []
-    for name, flips in (("right", PARTS[PART].mirrored), ("none", (False,) * 5)):
-        contact_sheet(root, "realiad_96", PART, flips, tmp_path / f"{name}.png", tile=96)
-        sheets.append(np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).astype(int))
-    right, none = sheets
-    assert right.shape == none.shape
-    assert right.shape[0] > 5 * 96
-    assert np.abs(right - none).max() > 50

@@ -22,12 +22,10 @@ def sample_noise(
     kind: NoiseKind,
     shape: tuple[int, int, int],
     *,
-    training: bool = True,
     standard_deviation: float = SIMPLENET_STANDARD_DEVIATION,
     softflow_exponent: float = 1.0,
-    condition_scale: float = 20.0,
+    condition_scale: float = 1.0,
     generator: torch.Generator | None = None,
-    dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the noise and the condition for one batch (paper equation 6 and section 4.7).
@@ -39,11 +37,9 @@ def sample_noise(
             standard deviation c ** softflow_exponent, c uniform in [0, 1) once per sample; ``uniform``
             is in [0, 1); ``none`` has neither noise nor condition.
         shape: batch, height and width.
-        training: if false noise and condition are zeros.
         standard_deviation: of ``simplenet``: sqrt(0.15) in the paper, 0.15 in the released code.
         softflow_exponent: 1 in the paper, 2 in the released code.
-        condition_scale: the condition is the noise times this value: 20 in the released code; the paper
-            doesn't name it.
+        condition_scale: the condition is the noise times this value: 1 in the paper, 20 in the released code.
         generator: source of the random numbers, on the CPU so that all devices see the same noise.
 
     Returns:
@@ -58,15 +54,13 @@ def sample_noise(
         return None, None
     batch, height, width = shape
     size = (batch, 1, height, width)
-    if not training:
-        noise = torch.zeros(size, dtype=dtype)
-    elif kind == "uniform":
-        noise = torch.rand(size, generator=generator, dtype=dtype)
+    if kind == "uniform":
+        noise = torch.rand(size, generator=generator)
     elif kind == "softflow":
-        deviation = torch.rand((batch, 1, 1, 1), generator=generator, dtype=dtype) ** softflow_exponent
-        noise = deviation * torch.randn(size, generator=generator, dtype=dtype)
+        deviation = torch.rand((batch, 1, 1, 1), generator=generator) ** softflow_exponent
+        noise = deviation * torch.randn(size, generator=generator)
     else:
-        noise = standard_deviation * torch.randn(size, generator=generator, dtype=dtype)
+        noise = standard_deviation * torch.randn(size, generator=generator)
     noise = noise.to(device)
     return noise, condition_scale * noise
 

@@ -57,11 +57,6 @@ class Surface:
         return cls(positions, corner_normals(vertices, faces, crease), _texture_mapping(positions, mapping), origin)
 
     @property
-    def face_normals(self) -> Array:
-        """Unit normals ``[n, 3]`` of the flat triangles."""
-        return unit(np.cross(self.positions[:, 1] - self.positions[:, 0], self.positions[:, 2] - self.positions[:, 0]))
-
-    @property
     def areas(self) -> Array:
         """Areas ``[n]`` of the triangles."""
         edges = self.positions[:, 1:] - self.positions[:, :1]
