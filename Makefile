@@ -19,8 +19,8 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 	@.venv/bin/mypy
 	@.venv/bin/snakemake --lint
 
-bench: env  ## measure training step, feature extraction and DAG
-	@for benchmark in benchmarks/{training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
+bench: env  ## measure data path, training step, feature extraction and DAG
+	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
 
 env:  ## install the environment and link it as .venv
 	@envs/install.sh
