@@ -249,7 +249,9 @@ class Training(Block):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     threads: int = Field(1, ge=1, description="CPU threads of a training; results on a CPU depend on it.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16).")
-    compile: bool = Field(False, description="`torch.compile` the flow; needs a C++ compiler on the machine.")
+    compile: bool = Field(
+        False, description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine."
+    )
 
 
 class Evaluation(Block):

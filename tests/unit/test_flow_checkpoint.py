@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 from multiflow.errors import InputError
 from multiflow.flow import MultiFlow
 from multiflow.flow.checkpoint import load_flow, save_flow
-from multiflow.flow.released import export_released, import_released
+from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released, import_released
 from multiflow.views import CameraGraph, camera_graph
 
 
 def small_flow(graph: CameraGraph | None = None, **options: object) -> MultiFlow:
     generator = torch.Generator().manual_seed(6)
+    options = {"clamp_slope": RELEASED_CLAMP_SLOPE} | options
     return MultiFlow(6, graph or camera_graph(5), blocks=2, hidden=4, kernels=(3, 5), generator=generator, **options)
 
 

@@ -6,11 +6,12 @@ permutations aren't in it: they follow from the block number and the legacy NumP
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
@@ -102,6 +103,13 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
             f"flow: transform_first: expected first, found {flow.transform_first}: "
             "the released code can't transform the second half first"
         )
+    if not math.isclose(flow.clamp_slope, RELEASED_CLAMP_SLOPE):
+        problems.append(
+            f"flow: clamp_slope: expected {RELEASED_CLAMP_SLOPE}, found {flow.clamp_slope:g}: "
+            "the released code has no other, it would compute other latents"
+        )
+    if all(flow.graph != camera_graph(flow.graph.views, kind) for kind in get_args(Connections)):
+        problems.append(f"flow: expected connections {', '.join(get_args(Connections))}, found the graph {flow.graph}")
     if flow.graph.views > 10:
         problems.append(f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous")
     for block, permutation in enumerate(flow.permutations.cpu()):
