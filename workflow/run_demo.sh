@@ -10,7 +10,8 @@ mkdir -p .snakemake
 # This lock goes with the processes that hold it; Snakemake's own would outlive a killed run. Snakemake inherits it,
 # its jobs do not: one that outlives a killed Snakemake does not hold up the next run.
 exec 9>.snakemake/demo.lock
-if ! flock -n 9; then
+# A killed run needs a moment to let go of it.
+if ! flock -w 10 9; then
     echo "make demo: it is already running in this folder; wait for it to end" >&2
     exit 1
 fi
