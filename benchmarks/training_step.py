@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from multiflow.flow import MultiFlow, add_noise, loss, sample_noise
-from multiflow.flow.released import export_released
+from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released
 from multiflow.views import camera_graph
 
 VIEWS = 5
@@ -234,7 +234,13 @@ def main() -> None:
     shape = (options.batch, VIEWS, options.channels, options.map, options.map)
     noise, condition = sample_noise("simplenet", (shape[0], *shape[3:]), generator=generator)
     features = add_noise(torch.randn(shape, generator=generator), noise)
-    flow = MultiFlow(options.channels, camera_graph(VIEWS), hidden=options.hidden, generator=generator)
+    flow = MultiFlow(
+        options.channels,
+        camera_graph(VIEWS),
+        hidden=options.hidden,
+        clamp_slope=RELEASED_CLAMP_SLOPE,
+        generator=generator,
+    )
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
             if name.endswith("gamma"):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from multiflow.flow import MultiFlow, add_noise, anomaly_map, loss
 from multiflow.flow.model import channel_permutations
-from multiflow.flow.released import export_released, import_released
+from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released, import_released
 from multiflow.views import camera_graph
 
 OWN_FOLDER = Path(__file__).parent
@@ -259,7 +259,13 @@ def test_full_size_permutations() -> None:
 def test_full_size_parameter_counts(architecture: str, conditional: bool) -> None:
     connections, fusion = ARCHITECTURES[architecture]
     with torch.device("meta"):
-        flow = MultiFlow(304, camera_graph(5, connections), fusion=fusion, conditional=conditional)
+        flow = MultiFlow(
+            304,
+            camera_graph(5, connections),
+            clamp_slope=RELEASED_CLAMP_SLOPE,
+            fusion=fusion,
+            conditional=conditional,
+        )
     count, tensors = PARAMETER_COUNTS[architecture, conditional]
     assert sum(parameter.numel() for parameter in flow.parameters()) == count
     with torch.device("cpu"):
