@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+# Snakemake hands the numbers of a list in --config over as texts.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Value = TypeVar("Value")
 
