@@ -121,6 +121,11 @@ class Features(Block):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     workers: int = Field(2, ge=0, description="Processes that decode images while the network runs.")
     threads: int = Field(1, ge=1, description="CPU threads of the network.")
+    keep: bool = Field(
+        True,
+        description="`false` deletes a class's features as soon as its last flow is trained, evaluated and drawn: less "
+        "disk, but a later experiment or seed extracts them again and trains the class's other flows with them.",
+    )
 
 
 class Foreground(Block):

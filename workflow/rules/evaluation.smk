@@ -15,6 +15,8 @@ rule evaluate_flow:
         f"{RESULTS}/logs/evaluate_flow/{{experiment}}/{{class_name}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_flow/{{experiment}}/{{class_name}}/seed{{seed}}.tsv"
+    # Results come while other flows are trained, and features that are not kept go earlier.
+    priority: 1
     conda:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
@@ -23,7 +25,7 @@ rule evaluate_flow:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads"}),
+        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads", "keep"}),
         flow=settings("flow"),
         foreground=mask_settings,
         training=settings("training", exclude={"checkpoint_every"}),

@@ -23,7 +23,11 @@ rule extract_features:
         samples=rules.flip_views.output.samples,
         weights=rules.fetch_backbone.output.weights,
     output:
-        features=f"{RESULTS}/features/{{class_name}}.h5",
+        features=(
+            f"{RESULTS}/features/{{class_name}}.h5"
+            if RUN.features.keep
+            else temp(f"{RESULTS}/features/{{class_name}}.h5")
+        ),
     log:
         f"{RESULTS}/logs/extract_features/{{class_name}}.log",
     benchmark:
@@ -40,7 +44,9 @@ rule extract_features:
         network_threads=RUN.features.threads,
     params:
         root=DATASET_ROOT,
-        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads", "scaling", "scale"}),
+        features=RUN.features.model_dump(
+            mode="json", exclude={"workers", "threads", "keep", "scaling", "scale"}
+        ),
     message:
         "extracting the features of {wildcards.class_name}"
     script:
