@@ -32,7 +32,7 @@ from multiflow.provenance import file_sha256
 from multiflow.samples import load_samples
 from multiflow.store import create_hdf5, write_strings
 
-__all__ = ["extract_features"]
+__all__ = ["FeatureNetwork", "as_stored", "extract_features"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def extract_features(
     a sample, with a checksum), ``label`` [N, V], ``anomaly_class`` [N, V], ``sample`` [N], ``image`` [N, V]
     and ``ground_truth`` [N, V, S, S]; ``train`` also ``channel_mean`` and ``channel_std`` [C], over all
     training images and as stored. Images and masks are in the orientation that the flip column gives.
+    The attribute ``views`` says of each camera whether it is flipped and how large its training images are.
     :class:`multiflow.store.FeatureFile` reads the file.
 
     Memory is bounded by a few samples, whatever their number.
@@ -74,6 +75,7 @@ def extract_features(
     attributes = {
         "class": samples_csv.stem,
         "cameras": cameras,
+        "views": json.dumps(_describe_views(frame)),
         "backbone": settings.backbone,
         "node": settings.node,
         "padding": settings.padding,
@@ -90,8 +92,36 @@ def extract_features(
         torch.inference_mode(),
         create_hdf5(output, "features", attributes) as file,
     ):
-        backbone = create_backbone(settings, weights).to(device)
-        _extract(frame, root, settings, _Network(backbone, device), file)
+        network = FeatureNetwork(create_backbone(settings, weights), device)
+        _extract(frame, root, settings, network, file)
+
+
+def as_stored(features: NDArray[np.float32], dtype: str, place: str) -> NDArray[Any]:
+    """Features in the type in which they are stored.
+
+    Raises:
+        InputError: they are not finite, or beyond what the type holds; the message names ``place``.
+    """
+    stored = features.astype(np.dtype(dtype), copy=False)
+    if not np.isfinite(stored).all():
+        raise InputError(
+            f"{place}: expected finite features, found values beyond {dtype}; set features.dtype to float32, or "
+            "check features.weights"
+        )
+    return stored
+
+
+def _describe_views(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Camera, flip and sizes (width and height, px) of the training images, per view of the table."""
+    train = frame[frame["split"] == "train"]
+    return [
+        {
+            "camera": camera,
+            "flip": bool(rows["flip"].iloc[0]),
+            "sizes": sorted({(int(row.width), int(row.height)) for row in rows.itertuples()}),
+        }
+        for camera, rows in train.groupby("camera", sort=False)
+    ]
 
 
 @dataclass(frozen=True)
@@ -117,11 +147,16 @@ def _decode(task: _Task) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return images, truth
 
 
-class _Network:
-    """Runs the backbone one sample ahead of the reader of its results, and counts the time it runs."""
+class FeatureNetwork:
+    """Runs the backbone one sample ahead of the reader of its results, and counts the time it runs.
+
+    Args:
+        backbone: the backbone; it is moved to the device.
+        device: where it runs.
+    """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
-        self._backbone = backbone
+        self._backbone = backbone.to(device)
         self._device = device
         self.busy_seconds = 0.0
 
@@ -146,7 +181,7 @@ class _Network:
 class _Pending:
     """One sample's features, perhaps still under way."""
 
-    network: _Network
+    network: FeatureNetwork
     output: Tensor
     events: list[torch.cuda.Event] | None = None
 
@@ -159,7 +194,7 @@ class _Pending:
         return features
 
 
-def _extract(frame: pd.DataFrame, root: Path, settings: Features, network: _Network, file: h5py.File) -> None:
+def _extract(frame: pd.DataFrame, root: Path, settings: Features, network: FeatureNetwork, file: h5py.File) -> None:
     """Fill the file, split by split."""
     views = frame["camera"].nunique()
     splits = {str(name): rows for name, rows in frame.groupby("split", sort=False)}
@@ -201,7 +236,7 @@ class _Writer:
         self._group = group
         self._samples = samples
         self._labels = labels
-        self._dtype = np.dtype(settings.dtype)
+        self._dtype = settings.dtype
         self._vanished = 0
         self._moments = _Moments()
         shape = (len(samples), labels.shape[1], settings.ground_truth_size, settings.ground_truth_size)
@@ -218,12 +253,7 @@ class _Writer:
 
     def write(self, index: int, features: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
         """Store the features [V, C, H, W] and the ground truth [V, S, S] of one sample."""
-        stored = features.astype(self._dtype, copy=False)
-        if not np.isfinite(stored).all():
-            raise InputError(
-                f"{self._group.name[1:]}: sample {self._samples[index]}: expected finite features, found "
-                f"values beyond {self._dtype}; set features.dtype to float32, or check features.weights"
-            )
+        stored = as_stored(features, self._dtype, f"{self._group.name[1:]}: sample {self._samples[index]}")
         if self._features is None:
             shape = (len(self._samples), *stored.shape)
             self._features = self._group.create_dataset(

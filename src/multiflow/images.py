@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from multiflow.errors import InputError
 
-__all__ = ["decode_picture", "load_image", "load_mask"]
+__all__ = ["decode_picture", "image_array", "load_image", "load_mask"]
 
 Array: TypeAlias = NDArray[np.uint8]
 
@@ -39,7 +39,12 @@ def load_image(path: str | Path, size: int | None = None, flip: bool = False) ->
     Raises:
         InputError: the file is missing, damaged, or of a pixel type that has no defined range.
     """
-    picture = _oriented(decode_picture(path).convert("RGB"), flip)
+    return image_array(decode_picture(path), size, flip)
+
+
+def image_array(picture: Image.Image, size: int | None = None, flip: bool = False) -> Array:
+    """The RGB array of a decoded picture; arguments and result as for :func:`load_image`."""
+    picture = _oriented(picture.convert("RGB"), flip)
     return np.asarray(_resized(picture, size, Image.Resampling.BILINEAR))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +11,48 @@ from numpy.typing import NDArray
 from multiflow.foreground.postprocess import mask_on_grid
 from multiflow.store import ForegroundSplit
 
-__all__ = ["foreground_on_grid"]
+__all__ = ["foreground_on_grid", "masks_on_grid"]
 
 logger = logging.getLogger(__name__)
 
 
 def foreground_on_grid(split: ForegroundSplit, index: int, grid: tuple[int, int], rule: str) -> NDArray[np.uint8]:
-    """Foreground of one sample on the feature grid.
+    """Foreground of one sample on the feature grid: :func:`masks_on_grid` of its stored masks.
+
+    Args:
+        split: the split of a foreground file.
+        index: the sample.
+        grid: height h and width w of the feature maps.
+        rule: ``nearest`` or ``bilinear``.
+
+    Returns:
+        Masks [V, h, w] of 0 and 1.
+    """
+    return masks_on_grid(split.mask(index), lambda view: split.images[index][view], grid, rule)
+
+
+def masks_on_grid(
+    stored: NDArray[np.uint8], name: Callable[[int], str], grid: tuple[int, int], rule: str
+) -> NDArray[np.uint8]:
+    """Masks of one sample on the feature grid.
 
     A view whose foreground falls between the grid's sampling points would have no score at all: everything
     counts as its foreground, and a warning names the image.
 
     Args:
-        split: the split of a foreground file.
-        index: the sample.
+        stored: masks [V, S, S].
+        name: gives the name of a view's image, for the warning.
         grid: height h and width w of the feature maps.
         rule: ``nearest`` or ``bilinear``, see :func:`multiflow.foreground.postprocess.mask_on_grid`.
 
     Returns:
         Masks [V, h, w] of 0 and 1.
     """
-    masks = mask_on_grid(split.mask(index), grid, rule)
+    masks = mask_on_grid(stored, grid, rule)
     for view in np.flatnonzero(~masks.any(axis=(1, 2))):
         logger.warning(
             "%s: no foreground on the %d x %d feature grid; all of it counts as foreground",
-            split.images[index][view],
+            name(int(view)),
             *grid,
         )
         masks[view] = 1

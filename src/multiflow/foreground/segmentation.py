@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from multiflow.provenance import file_sha256
 from multiflow.samples import load_samples
 from multiflow.store import create_hdf5, write_strings
 
-__all__ = ["segment_foreground"]
+__all__ = ["sample_masks", "segment_foreground"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,13 @@ def segment_foreground(
         _segment(frame, root, settings, segmenter, processes, file)
 
 
+def sample_masks(
+    images: NDArray[np.uint8], names: Sequence[str], segmenter: Segmenter, settings: Foreground
+) -> NDArray[np.uint8]:
+    """The masks [V, m, m] of one sample as they are stored, from its RGB images [V, S, S, 3] and their names."""
+    return _never_empty(_finish(segmenter.segment(images), settings), names)
+
+
 @dataclass(frozen=True)
 class _Task:
     """One sample: paths, flips and what is done in the worker process."""
@@ -106,6 +113,14 @@ def _finish(masks: NDArray[np.bool_], settings: Foreground) -> NDArray[np.uint8]
         filled = fill_holes(mask) if settings.fill_holes else mask
         finished.append(shrink(dilate(filled, settings.dilation), settings.mask_size))
     return np.stack(finished)
+
+
+def _never_empty(masks: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
+    """Masks [V, m, m] in which everything is foreground where none was found, with a warning."""
+    for view in np.flatnonzero(~masks.any(axis=(1, 2))):
+        logger.warning("%s: no foreground found; all of it counts as foreground", names[view])
+        masks[view] = 1
+    return masks
 
 
 def _segment(
@@ -145,10 +160,10 @@ def _segment(
             )
             for index in range(len(samples)):
                 result = next(prepared)
-                masks = result if segmenter.in_workers else _finish(segmenter.segment(result), settings)
-                for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-                    logger.warning("%s: no foreground found; all of it counts as foreground", images[index, view])
-                    masks[view] = 1
+                if segmenter.in_workers:
+                    masks = _never_empty(result, images[index])
+                else:
+                    masks = sample_masks(result, images[index], segmenter, settings)
                 stored[index] = masks
                 done += 1
                 foreground += float(masks.mean())
