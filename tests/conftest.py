@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -31,3 +31,12 @@ def program() -> Callable[[str], str]:
         return found
 
     return find
+
+
+@pytest.fixture
+def emulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that seems to have a GPU: its tensors lie on the CPU, ADEval's histogram counts as CUDA does."""
+    from gpu_emulation import emulate_gpu  # torch takes seconds to import
+
+    with emulate_gpu(monkeypatch):
+        yield

@@ -272,10 +272,15 @@ class Evaluation(Block):
         10_000,
         ge=10,
         le=1_000_000,
-        description="Thresholds of ADEval between the lowest and the highest score. Fidelity 31.",
+        description="Strips that ADEval counts scores in; between two thresholds lie equally many scores. Fidelity 31.",
     )
     false_positive_limit: float = Field(
         0.3, gt=0, le=1, description="AUPRO is integrated up to this false-positive rate."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu",
+        description="What counts the pixels for AUPRO and pixel AUROC; a GPU takes ADEval's GPU class. Both count the "
+        "same; the flow itself scores on `training.device`. Fidelity 33.",
     )
 
 

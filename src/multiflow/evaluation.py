@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from multiflow import config
 from multiflow.devices import device_name, exact_float32, select_device
 from multiflow.errors import InputError
 from multiflow.flow import anomaly_map
 from multiflow.flow_input import FlowInput
-from multiflow.metrics import PixelMetrics, auroc, sample_labels, upsample
+from multiflow.metrics import PixelMetrics, ScoreQuantiles, auroc, sample_labels, upsample
 from multiflow.scores import ScoreFile, write_scores
 from multiflow.store import FeatureFile, atomic_path
 from multiflow.training import load_trained_flow
@@ -26,6 +27,8 @@ from multiflow.training import load_trained_flow
 __all__ = ["compute_metrics", "score_flow", "write_metrics"]
 
 logger = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 5.0
 
 
 def score_flow(
@@ -70,7 +73,13 @@ def compute_metrics(scores: ScoreFile, features: FeatureFile, evaluation: config
     """All metrics of one class and seed, as fractions; None where a metric is undefined.
 
     Image and sample AUROC are exact. Pixel AUROC and AUPRO stream the maps, upsampled bilinearly to the size of
-    the stored ground truth, through ADEval: memory does not grow with the number of images.
+    the stored ground truth, through ADEval, in two passes: the first finds the edges of its strips. Memory does
+    not grow with the number of images (see :class:`PixelMetrics` and :class:`ScoreQuantiles`).
+
+    The maps are upsampled on the CPU whatever ``evaluation.device`` is: CPU and GPU then count the same.
+
+    Raises:
+        InputError: the scores are not those of these features, or there is no such device.
     """
     labels = scores.labels
     by_rule = {kind: auroc(sample_labels(labels), scores.sample_scores(kind)) for kind in ("max", "mean")}
@@ -80,20 +89,26 @@ def compute_metrics(scores: ScoreFile, features: FeatureFile, evaluation: config
             f"{scores.path}: expected the test samples of {features.path}, found others; "
             "delete it and run the workflow again"
         )
-    lowest, highest = scores.range()
-    pixels = PixelMetrics(lowest, highest, evaluation.strips, evaluation.false_positive_limit)
-    started = shown = time.monotonic()
-    for index in range(len(scores)):
-        ground_truth = test.ground_truth(index)
-        maps = upsample(torch.from_numpy(scores.map(index)), ground_truth.shape[-1])
-        # Interpolation stays between its neighbours but for rounding.
-        for view, truth in zip(maps.clamp(lowest, highest), ground_truth, strict=True):
+    device = select_device(evaluation.device, "evaluation.device")
+    size = features.shape("test/ground_truth")[-1]
+
+    def maps() -> Iterator[tuple[int, Tensor]]:
+        started = shown = time.monotonic()
+        for index in range(len(scores)):
+            yield index, upsample(torch.from_numpy(scores.map(index)), size)
+            now = time.monotonic()
+            if now - shown >= _PROGRESS_SECONDS:
+                left = (now - started) / (index + 1) * (len(scores) - index - 1)
+                logger.info("pixel scores of %d of %d samples, %.0f s left", index + 1, len(scores), left)
+                shown = now
+
+    quantiles = ScoreQuantiles()
+    for _, values in maps():
+        quantiles.update(values.numpy())
+    pixels = PixelMetrics(quantiles, evaluation.strips, evaluation.false_positive_limit, device)
+    for index, values in maps():
+        for view, truth in zip(values, test.ground_truth(index), strict=True):
             pixels.update(view, truth)
-        now = time.monotonic()
-        if now - shown >= 5:
-            left = (now - started) / (index + 1) * (len(scores) - index - 1)
-            logger.info("pixel metrics of %d of %d samples, %.0f s left", index + 1, len(scores), left)
-            shown = now
     result = pixels.result()
     return {
         "sample_auroc": by_rule[evaluation.sample_score],

@@ -10,15 +10,17 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multiflow.errors import InputError
-from multiflow.flow_input import FlowInput
 from multiflow.metrics import sample_scores
 from multiflow.store import Hdf5File, create_hdf5, write_strings
+
+if TYPE_CHECKING:
+    from multiflow.flow_input import FlowInput  # figures read scores and need no torch
 
 __all__ = ["ScoreFile", "write_scores"]
 
@@ -119,11 +121,3 @@ class ScoreFile(Hdf5File):
     def map(self, index: int) -> NDArray[np.float32]:
         """Anomaly map [V, h, w] of one sample."""
         return self.array("map", index)
-
-    def range(self) -> tuple[float, float]:
-        """Lowest and highest value of all maps, read one sample at a time."""
-        lowest, highest = np.inf, -np.inf
-        for index in range(len(self)):
-            values = self.map(index)
-            lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
-        return lowest, highest

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from multiflow.metrics import PixelMetrics, PixelResult, auroc, sample_labels, sample_scores, upsample
+from multiflow.metrics import PixelMetrics, PixelResult, ScoreQuantiles, auroc, sample_labels, sample_scores, upsample
 
 VIEWS = 5
 
@@ -33,11 +32,18 @@ def truth(golden: dict[str, np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.unpackbits(golden["gt"], axis=-1).astype(bool))
 
 
-def measure(maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000) -> PixelResult:
-    metrics = PixelMetrics(float(maps.min()), float(maps.max()), strips)
+def count(maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000, device: str = "cpu") -> PixelMetrics:
+    quantiles = ScoreQuantiles()
+    for anomaly_map in maps:
+        quantiles.update(anomaly_map.numpy())
+    metrics = PixelMetrics(quantiles, strips, device=device)
     for anomaly_map, mask in zip(maps, truth, strict=True):
         metrics.update(anomaly_map, mask)
-    return metrics.result()
+    return metrics
+
+
+def measure(maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000) -> PixelResult:
+    return count(maps, truth, strips).result()
 
 
 def test_upsampling(golden: dict[str, np.ndarray], maps: torch.Tensor) -> None:
@@ -82,24 +88,34 @@ def test_a_thousand_strips_are_nearly_enough(
     assert result.aupro == pytest.approx(golden["exact/aupro"], abs=5e-4)
 
 
+@pytest.mark.parametrize("factor", [10, 1e4, 1e8])
 def test_one_far_score_does_not_spoil_the_others(
+    golden: dict[str, np.ndarray], maps: torch.Tensor, truth: torch.Tensor, factor: float
+) -> None:
+    """One pixel of 163,840 that is as many times as high as all others moves nothing but itself."""
+    spiked = maps.clone()
+    spiked[0, 0, 0] = factor * maps.max()
+    result = measure(spiked, truth)
+    assert result.auroc == pytest.approx(golden["exact/pixel_auroc"], abs=5e-5)
+    assert result.aupro == pytest.approx(golden["exact/aupro"], abs=2e-4)
+
+
+def test_heavy_tails_give_the_exact_values(
     golden: dict[str, np.ndarray], maps: torch.Tensor, truth: torch.Tensor
 ) -> None:
-    """A pixel ten times as high as all others leaves the metrics where they were."""
-    spiked = maps.clone()
-    spiked[0, 0, 0] = 10 * maps.max()
-    result = measure(spiked, truth)
-    assert result.auroc == pytest.approx(golden["exact/pixel_auroc"], abs=1e-4)
-    assert result.aupro == pytest.approx(golden["exact/aupro"], abs=5e-4)
+    """An increasing map that leaves nearly all scores in a ten-thousandth of their range."""
+    spread = torch.sinh(maps.double() * 2)
+    assert (spread.abs() < spread.max() / 10_000).double().mean() > 0.9
+    result = measure(spread, truth)
+    assert result.auroc == pytest.approx(golden["exact/pixel_auroc"], abs=5e-5)
+    assert result.aupro == pytest.approx(golden["exact/aupro"], abs=2e-4)
 
 
 def test_integration_agrees_with_adeval(
-    golden: dict[str, np.ndarray], maps: torch.Tensor, truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    maps: torch.Tensor, truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ADEval's own summary of the same accumulator, `np.trapz` given back to it."""
-    metrics = PixelMetrics(float(maps.min()), float(maps.max()))
-    for anomaly_map, mask in zip(maps, truth, strict=True):
-        metrics.update(anomaly_map, mask)
+    metrics = count(maps, truth)
     monkeypatch.setattr(np, "trapz", np.trapezoid, raising=False)
     accumulator = metrics._accumulator
     result = metrics.result()
@@ -107,50 +123,17 @@ def test_integration_agrees_with_adeval(
     assert result.aupro == pytest.approx(float(accumulator._aupro()), abs=1e-12)
 
 
-def histogram_as_on_a_gpu(scores: torch.Tensor, bins: int, min: float, max: float) -> torch.Tensor:
-    """``torch.histc`` on CUDA: the right edge lies in the last bin and in the overflow, too."""
-    scores = scores.reshape(-1)
-    inside = scores[(scores >= min) & (scores <= max)]
-    index = ((inside - min) / (max - min) * bins).long().clamp(max=bins - 1)
-    counts = torch.zeros(bins + 2, dtype=torch.float64)
-    counts[1:-1] = torch.bincount(index, minlength=bins)
-    counts[0] = scores.less(min).count_nonzero()
-    counts[-1] = scores.greater_equal(max).count_nonzero()
-    return counts
-
-
 def test_gpu_class_gives_the_same_and_counts_nothing_twice(
-    maps: torch.Tensor, truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    maps: torch.Tensor, truth: torch.Tensor, emulated_gpu: None
 ) -> None:
-    """ADEval's GPU class, its tensors placed on the CPU; half of the foreground sits on the upper bound."""
+    """Half of the foreground sits on the upper bound."""
     import adeval
-    from adeval import cuda_mem_effic
 
     clamped = maps.clamp(max=0.25)
-    expected = measure(clamped, truth)
-    pixels = truth.numel()
-
-    real = torch.zeros
-    rerouted = SimpleNamespace(**{name: getattr(torch, name) for name in dir(torch) if not name.startswith("__")})
-    rerouted.zeros = lambda *size, dtype, device: real(*size, dtype=dtype)
-    monkeypatch.setattr(cuda_mem_effic, "torch", rerouted)
-    monkeypatch.setattr(cuda_mem_effic, "_histogram_bins", histogram_as_on_a_gpu)
-    monkeypatch.setattr(adeval, "EvalAccumulator", adeval.EvalAccumulatorCuda)
-
-    metrics = PixelMetrics(float(clamped.min()), float(clamped.max()))
-    real_tensors = metrics._accumulator
-    monkeypatch.setattr(
-        metrics,
-        "_accumulator",
-        SimpleNamespace(
-            add_anomap=lambda scores, mask: real_tensors.add_anomap(torch.from_numpy(scores), torch.from_numpy(mask)),
-            _pixel_acc=real_tensors._pixel_acc,
-        ),
-    )
-    for anomaly_map, mask in zip(clamped, truth, strict=True):
-        metrics.update(anomaly_map, mask)
-    counted = real_tensors._pixel_acc.pos_stat.sum() + real_tensors._pixel_acc.neg_stat.sum()
-    assert float(counted) == pixels
+    expected, metrics = measure(clamped, truth), count(clamped, truth, device="cuda")
+    assert isinstance(metrics._accumulator, adeval.EvalAccumulatorCuda)
+    pixels, counted = truth.numel(), metrics._accumulator._pixel_acc
+    assert float(counted.pos_stat.sum() + counted.neg_stat.sum()) == pixels
     result = metrics.result()
     assert result.auroc == expected.auroc
     assert result.aupro == pytest.approx(expected.aupro, abs=1e-12)

@@ -90,6 +90,47 @@ def test_a_normal_test_set_has_no_metrics_but_scores(trained: Path, write_featur
     assert set(metrics.values()) == {None}
 
 
+def test_a_gpu_counts_the_pixels_when_it_is_asked_to(
+    trained: Path, write_features: Write, write_foreground: Write, tmp_path: Path, emulated_gpu: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The GPU is emulated: ADEval's GPU class on the CPU."""
+    import adeval
+
+    used = []
+
+    class Recorded(adeval.EvalAccumulatorCuda):  # type: ignore[misc]
+        def reset(self) -> None:
+            used.append("GPU class")
+            super().reset()
+
+    monkeypatch.setattr(adeval, "EvalAccumulatorCuda", Recorded)
+    features, found = write_features(), {}
+    with score(trained, features, tmp_path / "scores.h5", write_foreground()) as scores:
+        for device in ("cpu", "cuda", "auto"):
+            with FeatureFile(features) as feature_file:
+                found[device] = compute_metrics(scores, feature_file, config.Evaluation(device=device))
+            assert used == [] if device == "cpu" else used.pop() == "GPU class"
+    assert found["cuda"] == found["auto"]
+    assert found["cuda"]["aupro"] == pytest.approx(found["cpu"]["aupro"], abs=1e-12)
+    assert found["cuda"] | {"aupro": None} == found["cpu"] | {"aupro": None}
+
+
+def test_no_gpu_to_count_the_pixels(
+    trained: Path, write_features: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    features = write_features()
+    with (
+        score(trained, features, tmp_path / "scores.h5") as scores,
+        FeatureFile(features) as feature_file,
+        pytest.raises(InputError, match=r"evaluation\.device: expected a CUDA device, found none"),
+    ):
+        compute_metrics(scores, feature_file, config.Evaluation(device="cuda"))
+
+
 def test_the_run_file_says_where_its_numbers_came_from(tmp_path: Path) -> None:
     path = tmp_path / "seed0.json"
     write_metrics(path, "multiflow", "part", 0, {"aupro": 0.5}, {"device": "cpu", "revision": "abc"})

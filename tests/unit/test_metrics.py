@@ -19,6 +19,7 @@ from multiflow.metrics import (
     METRICS,
     PixelMetrics,
     PixelResult,
+    ScoreQuantiles,
     auroc,
     collect_metrics,
     load_metrics,
@@ -57,8 +58,15 @@ def exact_aupro(maps: np.ndarray, truth: np.ndarray, limit: float = 0.3) -> floa
     return float(np.trapezoid(np.append(y[x < limit], at_limit), before) / limit)
 
 
+def pixel_metrics(maps: np.ndarray, *arguments: float) -> PixelMetrics:
+    quantiles = ScoreQuantiles()
+    for anomaly_map in maps:
+        quantiles.update(anomaly_map)
+    return PixelMetrics(quantiles, *arguments)  # type: ignore[arg-type]
+
+
 def measure(maps: np.ndarray, truth: np.ndarray, strips: int = 10_000, limit: float = 0.3) -> PixelResult:
-    metrics = PixelMetrics(float(maps.min()), float(maps.max()), strips, limit)
+    metrics = pixel_metrics(maps, strips, limit)
     for anomaly_map, mask in zip(maps, truth, strict=True):
         metrics.update(anomaly_map, mask)
     return metrics.result()
@@ -95,6 +103,18 @@ def all_negative(maps: np.ndarray) -> np.ndarray:
     return maps - maps.max()
 
 
+def one_far_score(maps: np.ndarray) -> np.ndarray:
+    """A score 10,000 times as high as the rest: equally wide strips would put the rest into one."""
+    spiked = maps.copy()
+    spiked[0, 0, 0] = 1e4 * maps.max()
+    return spiked
+
+
+def heavy_tails(maps: np.ndarray) -> np.ndarray:
+    """Up to e to the 18th on both sides, like the likelihoods of a flow far from its training set."""
+    return np.sign(maps) * np.expm1(3 * np.abs(maps))
+
+
 def far_from_zero(maps: np.ndarray) -> np.ndarray:
     return maps + 1000
 
@@ -109,6 +129,9 @@ CASES = {
     "far from zero": far_from_zero,
     "tiny": lambda maps: maps * np.float32(1e-12),
     "inverted": lambda maps: -maps,
+    "one far score": one_far_score,
+    "heavy tails": heavy_tails,
+    "heavy tails, masked background": lambda maps: masked(heavy_tails(maps)),
     "upper bound reached by many": lambda maps: np.minimum(maps, 1),
 }
 
@@ -178,7 +201,7 @@ def test_undefined_is_none(fill: bool, found: str) -> None:
 
 
 def test_no_image_is_none() -> None:
-    assert PixelMetrics(0, 1).result() == PixelResult(None, None)
+    assert PixelMetrics(ScoreQuantiles()).result() == PixelResult(None, None)
 
 
 def test_one_value_everywhere_is_chance() -> None:
@@ -208,37 +231,80 @@ def test_the_order_of_images_does_not_matter() -> None:
 def test_tensors_and_arrays_give_the_same() -> None:
     maps, truth = discs(4)
     result = measure(maps, truth)
-    metrics = PixelMetrics(float(maps.min()), float(maps.max()))
+    metrics = pixel_metrics(maps)
     for anomaly_map, mask in zip(torch.from_numpy(maps), torch.from_numpy(truth), strict=True):
         metrics.update(anomaly_map.requires_grad_(), mask)
     assert metrics.result() == result
 
 
-def test_a_range_that_is_not_that_of_the_scores_is_refused() -> None:
-    metrics = PixelMetrics(0.0, 1.0)
-    for scores in (np.full((8, 8), 1.5), np.full((8, 8), -1e-6), np.full((8, 8), np.nan)):
-        with pytest.raises(ValueError, match="announced range"):
-            metrics.update(scores, np.zeros((8, 8), bool))
+def test_an_increasing_map_of_the_scores_changes_nothing() -> None:
+    """Both metrics know nothing but the order; up to 9,997 scores, every one has a strip of its own."""
+    maps, truth = discs(5, images=4)
+    result = measure(maps, truth)
+    assert measure(heavy_tails(maps), truth) == result
+    assert result.auroc == pytest.approx(exact_auroc(truth.ravel(), maps.ravel()), abs=1e-12)
+    assert result.aupro == pytest.approx(exact_aupro(maps, truth), abs=1e-6)
+
+
+def test_scores_that_the_first_pass_did_not_see_are_counted() -> None:
+    metrics = PixelMetrics(ScoreQuantiles())
+    metrics.update(np.array([[-5.0, 0.0, 7.0]]), np.array([[False, False, True]]))
+    assert metrics.result() == PixelResult(1.0, 1.0)
+
+
+def test_wrong_images_are_refused() -> None:
+    metrics = PixelMetrics(ScoreQuantiles())
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            metrics.update(np.full((8, 8), value), np.zeros((8, 8), bool))
     with pytest.raises(ValueError, match="one size"):
         metrics.update(np.zeros((8, 8)), np.zeros((8, 9), bool))
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [(1.0, 0.0), (0.0, np.inf), (np.nan, 1.0), (0.0, 1.0, 9), (0.0, 1.0, 100, 0.0), (0.0, 1.0, 100, 1.1)],
-)
+@pytest.mark.parametrize("arguments", [(9,), (100, 0.0), (100, 1.1)])
 def test_impossible_settings_are_refused(arguments: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        PixelMetrics(*arguments)  # type: ignore[arg-type]
+        PixelMetrics(ScoreQuantiles(), *arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_quantiles_of_a_long_stream(scale: float) -> None:
+    """A hundred times as many scores as are kept: ranks off by less than the documented levels / capacity."""
+    random = np.random.default_rng(0)
+    stream = np.exp(scale * random.normal(size=(100, 2_000))) * random.choice([-1, 0, 1], size=(100, 2_000))
+    sketch = ScoreQuantiles(capacity=2_000)
+    for scores in stream:
+        sketch.update(scores)
+    others = np.sort(stream[stream != 0])
+    found = sketch.quantiles(99)
+    assert len(found) == 99
+    ranks = np.searchsorted(others, found, "right") / others.size
+    assert np.abs(ranks - (np.arange(99) + 0.5) / 99).max() < len(sketch._levels) / 2_000
+    assert sum(level.size for level in sketch._levels) <= 2_000 * len(sketch._levels) <= 2_000 * 8
+
+
+def test_quantiles_of_few_scores_are_all_of_them() -> None:
+    sketch = ScoreQuantiles()
+    assert sketch.quantiles(5).size == 0
+    sketch.update(np.array([[3.0, 0.0, -1.0], [3.0, 2.0, 0.0]], np.float32))
+    assert sketch.quantiles(5).tolist() == [-1.0, 2.0, 3.0]
+    assert sketch.quantiles(2).tolist() == [-1.0, 3.0]
 
 
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
-    """The documented bound, 1.2 MB with the edges of the strips, after 20 images and after 200."""
+    """The documented bounds after 20 images and after 200: 1.2 MB for the strips, a level more for the quantiles."""
     maps, truth = discs(0, images=20)
-    PixelMetrics(0.0, 1.0)  # imports what it imports
+    pixel_metrics(maps)  # imports what it imports
     tracemalloc.start()
     try:
-        metrics = PixelMetrics(float(maps.min()), float(maps.max()))
+        sketch = ScoreQuantiles(capacity=2**12)
+        for _ in range(10):
+            for anomaly_map in maps:
+                sketch.update(anomaly_map)
+        levels = np.log2(10 * maps.size / 2**12) + 1
+        assert tracemalloc.get_traced_memory()[0] < 2**12 * 4 * levels + 20_000
+        metrics = PixelMetrics(sketch)
+        del sketch
         held = []
         for repetition in range(10):
             for anomaly_map, mask in zip(maps, truth, strict=True):
@@ -254,7 +320,7 @@ def test_memory_does_not_grow_with_the_number_of_images() -> None:
 
 
 def test_importing_adeval_leaves_multiprocessing_alone() -> None:
-    PixelMetrics(0.0, 1.0)
+    PixelMetrics(ScoreQuantiles())
     assert "reducer_override" not in ForkingPickler.__dict__
 
 

@@ -21,7 +21,7 @@ rule evaluate_flow:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
     resources:
-        gpu=int(RUN.training.device != "cpu"),
+        gpu=int(RUN.training.device != "cpu" or RUN.evaluation.device != "cpu"),
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:

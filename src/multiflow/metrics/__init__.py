@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multiflow.metrics.pixel import PixelMetrics, PixelResult
+from multiflow.metrics.quantiles import ScoreQuantiles
 from multiflow.metrics.ranking import auroc, sample_labels, sample_scores
 from multiflow.metrics.records import COLUMNS, METRICS, collect_metrics, load_metrics
 from multiflow.metrics.upsampling import upsample
@@ -12,6 +13,7 @@ __all__ = [
     "METRICS",
     "PixelMetrics",
     "PixelResult",
+    "ScoreQuantiles",
     "auroc",
     "collect_metrics",
     "load_metrics",

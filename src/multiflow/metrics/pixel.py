@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiflow.metrics.quantiles import ScoreQuantiles
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 __all__ = ["PixelMetrics", "PixelResult"]
@@ -30,54 +32,54 @@ class PixelMetrics:
     AUPRO is the mean recall of the ground truth's 8-connected regions over the false-positive rate of all
     images, integrated up to ``false_positive_limit`` and divided by it (paper section 4.2; Real-IAD).
 
+    Strips are not equally wide: between two edges lie equally many of the scores, apart from ties. Both metrics
+    depend on nothing but the order of the scores, so any increasing map to strips is allowed, and with this one a
+    few scores that are a thousand times as high as the others don't push those into one strip. With S strips, a
+    strip holds the share 1/S of the scores that aren't ties, which bounds what lies between its own scores.
+
     Memory does not grow with the number of images: three of ADEval's accumulators with four vectors of
     ``strips + 2`` doubles each (0.96 MB at 10,000 strips; its GPU class keeps a third of that on the GPU),
-    plus working space for one image.
+    the edges, plus working space for one image.
 
     Three details differ from a plain call of ADEval, none of them changes its definition:
 
-    - Scores are handed over as centres of strips. A score on the upper bound of the range is then counted
-      once; ADEval's GPU class would count it twice. CPU and GPU give the same counts.
-    - A score of exactly 0 has a strip of its own. Masked background is 0 everywhere, and one strip for it
-      and the lowest foreground scores would tie them (a pixel AUROC off by 2e-4 on the golden data).
+    - Scores are handed over as centres of strips. The highest score is then counted once; ADEval's GPU class
+      would count a score on its upper bound twice. CPU and GPU give the same counts.
+    - A score of exactly 0 has a strip of its own. Masked background is 0 everywhere, and a strip for it and
+      the foreground scores beside it would tie them.
     - The curves are integrated here: ADEval calls ``np.trapz``, which NumPy 2.4 no longer has, its limit is
       always 0.3, and it stops with an assertion or NaN where the curve is flat at the limit.
 
     Args:
-        lowest, highest: range of all pixel scores that will come, from a first pass over the *scores*.
+        quantiles: those of all scores that will come, from a first pass over them.
         strips: number of strips, at least 10.
         false_positive_limit: upper end of AUPRO's integral, in (0, 1].
-        device: ``cpu``, or ``cuda`` for ADEval's GPU class.
+        device: where strips are counted: a GPU takes ADEval's GPU class.
 
     Raises:
-        ValueError: the range is empty or not finite, or another argument is out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
         self,
-        lowest: float,
-        highest: float,
+        quantiles: ScoreQuantiles,
         strips: int = 10_000,
         false_positive_limit: float = 0.3,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> None:
-        if not (math.isfinite(lowest) and math.isfinite(highest) and lowest <= highest):
-            raise ValueError(f"the range of the scores must be finite and ascending, found {lowest} to {highest}")
+        import torch
+
         if strips < 10:
             raise ValueError(f"strips must be at least 10, found {strips}")
         if not 0 < false_positive_limit <= 1:
             raise ValueError(f"false_positive_limit must be in (0, 1], found {false_positive_limit}")
-        self.lowest = float(lowest)
-        self.highest = float(highest)
         self.strips = strips
         self.false_positive_limit = false_positive_limit
-        self.device = device
-        # Two strips for the steps around zero, one for the highest score itself.
-        self._strips_per_unit = 0.0
-        if self.highest > self.lowest:
-            self._strips_per_unit = (strips - 3) / (self.highest - self.lowest)
+        self.device = torch.device(device)
+        # One strip more than edges, and two for the steps around zero.
+        self._edges = torch.from_numpy(quantiles.quantiles(strips - 3)).to(device=self.device)
         adeval = _import_adeval()
-        accumulator = adeval.EvalAccumulatorCuda if device.startswith("cuda") else adeval.EvalAccumulator
+        accumulator = adeval.EvalAccumulatorCuda if self.device.type == "cuda" else adeval.EvalAccumulator
         self._accumulator: Any = accumulator(0.0, float(strips), nstrips=strips)
 
     def update(self, anomaly_map: Tensor | NDArray[Any], ground_truth: Tensor | NDArray[Any]) -> None:
@@ -88,12 +90,12 @@ class PixelMetrics:
             ground_truth: ``[H, W]``, true where a pixel is anomalous.
 
         Raises:
-            ValueError: the shapes differ, or a score is not finite or outside the announced range.
+            ValueError: the shapes differ, or a score is not finite.
         """
         import torch
 
         scores = torch.as_tensor(anomaly_map, device=self.device).detach().double()
-        truth = torch.as_tensor(ground_truth, device=self.device).bool()
+        truth = torch.as_tensor(ground_truth, device=self.device).bool().to(torch.uint8)
         if scores.ndim != 2 or scores.shape != truth.shape:
             raise ValueError(
                 f"anomaly map {tuple(scores.shape)} and ground truth {tuple(truth.shape)} "
@@ -101,19 +103,15 @@ class PixelMetrics:
             )
         if scores.numel() == 0:
             raise ValueError("the anomaly map has no pixel")
-        low, high = float(scores.min()), float(scores.max())
-        if not (self.lowest <= low and high <= self.highest):
-            raise ValueError(
-                f"scores from {low} to {high} do not lie in the announced range "
-                f"{self.lowest} to {self.highest}; take the range from a first pass over the scores"
-            )
-        strip = torch.floor((scores - self.lowest) * self._strips_per_unit)
+        if not bool(scores.isfinite().all()):
+            raise ValueError("the anomaly map has scores that are not finite")
+        strip = torch.bucketize(scores, self._edges, right=True)
         # The sign moves what is below and above zero one strip away from it; monotone, so no rank changes.
         centres = (strip + torch.sign(scores) + 1.5).float()
-        if self.device.startswith("cuda"):
-            self._accumulator.add_anomap(centres, truth.to(torch.uint8))
+        if self.device.type == "cuda":
+            self._accumulator.add_anomap(centres, truth)
         else:
-            self._accumulator.add_anomap(centres.numpy(), truth.to(torch.uint8).numpy())
+            self._accumulator.add_anomap(centres.numpy(), truth.numpy())
 
     def result(self) -> PixelResult:
         """Both metrics over all images counted so far."""
