@@ -19,6 +19,7 @@ from multiflow.flow import MultiFlow, add_noise, sample_noise
 from multiflow.flow import loss as flow_loss
 from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow_input import FlowInput, Scaling
+from multiflow.recipe import Recipe
 from multiflow.store import atomic_path
 from multiflow.views import camera_graph
 
@@ -171,14 +172,15 @@ def train_flow(
                 logger.info("epoch %d/%d, loss %.4f, %.0f s left", state.epoch, training.epochs, total, left)
                 shown = now
     _check_finite(model, data.features.path)
+    recipe = Recipe.of(data)
     save_flow(
         output,
         model.cpu(),
         metadata={
             "class": data.features.attribute("class"),
-            "cameras": " ".join(data.features.cameras),
-            "backbone": data.features.attribute("backbone"),
-            "seed": str(seed),
+            "seed": seed,
+            "threads": training.threads,
+            "recipe": None if recipe is None else recipe.metadata(),
         },
         extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
     )

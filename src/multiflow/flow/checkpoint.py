@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from multiflow.flow.model import MultiFlow
 from multiflow.store import atomic_path
 from multiflow.views import CameraGraph
 
-__all__ = ["load_flow", "save_flow"]
+__all__ = ["load_flow", "read_header", "save_flow"]
 
 _FORMAT = "multiflow.flow.1"
 
@@ -26,7 +27,7 @@ _FORMAT = "multiflow.flow.1"
 def save_flow(
     path: str | Path,
     flow: MultiFlow,
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     extra: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write the flow's parameters, permutations and architecture; the file appears whole or not at all.
@@ -34,7 +35,7 @@ def save_flow(
     The same flow, metadata and extra tensors give the same bytes.
 
     Args:
-        metadata: what a reader should know about the run.
+        metadata: what a reader should know about the run, as values that JSON can hold.
         extra: further tensors, such as an optimizer's state.
     """
     tensors = {f"flow.{name}": tensor.detach().contiguous() for name, tensor in flow.state_dict().items()}
@@ -45,9 +46,23 @@ def save_flow(
         save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
 
 
+def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the architecture and the metadata of a flow's file, without reading its tensors.
+
+    Raises:
+        InputError: no such file, a truncated or foreign file.
+    """
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get("multiflow")
+    header = json.loads(text) if text else {}
+    if header.get("format") != _FORMAT:
+        raise InputError(f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file")
+    return header["architecture"], header["metadata"]
+
+
 def load_flow(
     path: str | Path, *, expected: Mapping[str, Any] | None = None
-) -> tuple[MultiFlow, dict[str, Tensor], dict[str, str]]:
+) -> tuple[MultiFlow, dict[str, Tensor], dict[str, Any]]:
     """Return the flow, the extra tensors and the metadata that `save_flow` wrote, on the CPU.
 
     Args:
@@ -57,21 +72,7 @@ def load_flow(
     Raises:
         InputError: no such file, a truncated or foreign file, or another architecture than expected.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("multiflow")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a flow, found no file: train it first") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: expected a whole safetensors file, found one that can't be read ({error}): "
-            "delete it and train the flow again"
-        ) from None
-    header = json.loads(text) if text else {}
-    if header.get("format") != _FORMAT:
-        raise InputError(f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file")
-    architecture: dict[str, Any] = header["architecture"]
+    architecture, metadata = read_header(path)
     problems = [
         f"{path}: {name}: expected {value}, found {architecture.get(name)}: train it again"
         for name, value in (expected or {}).items()
@@ -80,6 +81,8 @@ def load_flow(
     if problems:
         raise InputError(problems)
     flow = _build(architecture)
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     state = {name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")}
     own = flow.state_dict()
     problems = [f"{path}: {name}: expected a tensor, found none" for name in own.keys() - state.keys()]
@@ -93,7 +96,21 @@ def load_flow(
         raise InputError(sorted(problems))
     flow.load_state_dict(state, assign=True)
     extra = {name.removeprefix("extra."): tensor for name, tensor in tensors.items() if name.startswith("extra.")}
-    return flow, extra, header["metadata"]
+    return flow, extra, metadata
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a flow, found no file: train it first") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: expected a whole safetensors file, found one that can't be read ({error}): "
+            "delete it and train the flow again"
+        ) from None
 
 
 def _same(found: Any, expected: Any) -> bool:

@@ -118,7 +118,7 @@ def _finish(masks: NDArray[np.bool_], settings: Foreground) -> NDArray[np.uint8]
 def _never_empty(masks: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
     """Masks [V, m, m] in which everything is foreground where none was found, with a warning."""
     for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-        logger.warning("%s: no foreground found; all of it counts as foreground", names[view])
+        logger.warning("%s: no foreground found; all of it counts as foreground", names[int(view)])
         masks[view] = 1
     return masks
 
