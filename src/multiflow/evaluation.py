@@ -9,20 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from multiflow import config
-from multiflow.devices import device_name, exact_float32, select_device
+from multiflow.devices import device_name, select_device
 from multiflow.errors import InputError
-from multiflow.flow import anomaly_map
 from multiflow.flow_input import FlowInput
 from multiflow.metrics import PixelMetrics, ScoreQuantiles, auroc, sample_labels, upsample
 from multiflow.scores import ScoreFile, write_scores
+from multiflow.scoring import FlowScorer
 from multiflow.store import FeatureFile, atomic_path
-from multiflow.training import load_trained_flow
 
 __all__ = ["compute_metrics", "score_flow", "write_metrics"]
 
@@ -43,29 +40,10 @@ def score_flow(
         InputError: the flow was trained on other channels or another number of views.
     """
     device = select_device(training.device, "training.device")
-    flow, scaling = load_trained_flow(flow_path)
-    found = (len(data.features.cameras), data.features.channels)
-    expected = (flow.graph.views, flow.channels)
-    if found != expected:
-        raise InputError(
-            f"{data.features.path}: expected {expected[0]} views with {expected[1]} channels as in {flow_path}, "
-            f"found {found[0]} views with {found[1]}; train the flow on these features"
-        )
-    flow = flow.to(device)
-
-    @torch.inference_mode()
-    def score(index: int) -> NDArray[np.float32]:
-        features, foreground = data.sample("test", index)
-        inputs = scaling(features)[None].to(device)
-        # At test time the condition is a zero, a value never seen in training, as in the released code.
-        condition = torch.zeros_like(inputs[:, 0, :1]) if flow.conditional else None
-        with exact_float32(training.threads):
-            z, log_determinant = flow(inputs, condition)
-        scores: NDArray[np.float32] = anomaly_map(z, log_determinant, foreground[None].to(device))[0].cpu().numpy()
-        return scores
-
+    scorer = FlowScorer(flow_path, device, training.threads)
+    scorer.check(data.features.path, len(data.features.cameras), data.features.channels)
     name = device_name(device)
-    write_scores(output, data, score, {**provenance, "device": name})
+    write_scores(output, data, lambda index: scorer(*data.sample("test", index)), {**provenance, "device": name})
     return name
 
 
