@@ -13,7 +13,7 @@ import posixpath
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from multiflow.images import decode_picture
 from multiflow.parallel import ordered_map
 from multiflow.store import atomic_path
 
-__all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "write_samples"]
+__all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "split_name", "write_samples"]
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +121,18 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
         ],
         columns=list(SAMPLE_COLUMNS),
     )  # fmt: skip
+
+
+def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:
+    """Sample and camera in the name of a picture, ``<sample>_<camera>_<time>``; None for another name.
+
+    Args:
+        stem: the file's name without its suffix.
+        cameras: names of cameras that are known besides ``C<n>``.
+    """
+    names = "|".join(["C[0-9]+", *map(re.escape, cameras)])
+    match = re.fullmatch(rf"(.+)_({names})(?:_.*)?", stem)
+    return None if match is None else (match[1], match[2])
 
 
 def write_samples(frame: pd.DataFrame, path: str | Path) -> None:
@@ -247,9 +259,8 @@ def _read_view(
             return None
         paths[key] = path
     name = posixpath.basename(paths["image_path"])
-    cameras = "|".join(["C[0-9]+", *map(re.escape, dataset.cameras)])
-    match = re.fullmatch(rf"(.+)_({cameras})(?:_.*)?", posixpath.splitext(name)[0])
-    if match is None:
+    parts = split_name(posixpath.splitext(name)[0], dataset.cameras)
+    if parts is None:
         report(
             f"{place}: image_path: expected a file name <sample>_<camera>_<time> with a camera such as "
             f"{dataset.cameras[0]}, found {name}"
@@ -269,8 +280,8 @@ def _read_view(
     return _View(
         place=place,
         split=split,
-        sample=match[1],
-        camera=match[2],
+        sample=parts[0],
+        camera=parts[1],
         image=paths["image_path"],
         mask="" if normal else paths["mask_path"],
         label=0 if normal else 1,
