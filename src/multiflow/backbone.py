@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from multiflow.config import Features
 from multiflow.errors import InputError
-from multiflow.provenance import file_sha256
-from multiflow.weights import read_checkpoint, read_weights, write_weights
+from multiflow.weights import checked_sha256, read_checkpoint, read_weights, write_weights
 
 __all__ = ["Backbone", "create_backbone", "fetch_weights"]
 
@@ -152,7 +151,7 @@ def fetch_weights(features: Features, path: Path) -> None:
             file, source, revision = Path(features.weights), features.weights, ""
             if not file.is_file():
                 raise InputError(f"features.weights: {file}: no such file; give hub, package or a checkpoint's path")
-        checksum = file_sha256(file)
+        checksum = checked_sha256(file, source, features.weights_sha256, "features.weights_sha256")
         if features.weights == "package" and checksum != _PACKAGE_SHA256:
             raise InputError(f"{file}: expected SHA-256 {_PACKAGE_SHA256}, found {checksum}; reinstall {_PACKAGE}")
         state = read_checkpoint(file)

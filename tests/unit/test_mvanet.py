@@ -231,6 +231,20 @@ def test_another_architecture_and_a_truncated_file_are_one_line(
         fetch_mvanet(settings, tmp_path / "mvanet.safetensors")
 
 
+def test_the_checksum_of_a_checkpoint(write_checkpoint: WriteCheckpoint, tmp_path: Path) -> None:
+    settings, output = write_checkpoint(), tmp_path / "mvanet.safetensors"
+    found = file_sha256(settings.weights)
+    with pytest.raises(InputError) as caught:
+        fetch_mvanet(settings.model_copy(update={"weights_sha256": 64 * "0"}), output)
+    assert caught.value.problems == [
+        f"{settings.weights}: expected SHA-256 {64 * '0'} (foreground.weights_sha256), found {found}; the file is "
+        "damaged or another one: get it again, or correct the key"
+    ]
+    assert not output.exists()
+    fetch_mvanet(settings.model_copy(update={"weights_sha256": found}), output)
+    assert output.exists()
+
+
 def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     weights = tmp_path / "mvanet.safetensors"
     with pytest.raises(InputError, match="no such file; run the rule that fetches the weights"):

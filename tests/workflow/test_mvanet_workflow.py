@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def write_coins(root: Path) -> None:
     annotations.write_text(json.dumps({"meta": meta, **records}))
 
 
-def overlay(weights: str) -> dict[str, object]:
+def overlay(weights: str) -> dict[str, Any]:
     return {
         "run": "coins",
         "dataset": {"root": "coins", "cameras": ["C1"], "classes": ["coin"], "flips": None, "published": None},
@@ -73,11 +73,21 @@ def test_masks_from_a_checkpoint(checkout: Checkout) -> None:
 
 def test_a_damaged_checkpoint_is_one_line(checkout: Checkout) -> None:
     write_coins(checkout.folder / "coins")
-    (checkout.folder / "Model_80.pth").write_bytes(b"PK\x03\x04 the rest did not arrive")
+    damaged = checkout.folder / "Model_80.pth"
+    damaged.write_bytes(b"PK\x03\x04 the rest did not arrive")
     config = checkout.write_config(overlay("Model_80.pth"))
     result = checkout.run([config], "results/coins/foreground/mvanet/coin.h5")
     assert result.returncode != 0
     lines = [line for line in result.stderr.splitlines() if line.startswith("Model_80.pth")]
     assert len(lines) == 1
     assert "expected a PyTorch state dict, cannot read it" in lines[0]
+    assert "Traceback" not in result.stderr
+
+    values = overlay("Model_80.pth")
+    config = checkout.write_config(values | {"foreground": values["foreground"] | {"weights_sha256": 32 * "5e"}})
+    result = checkout.run([config], "results/coins/weights/mvanet.safetensors")
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Model_80.pth")]
+    assert len(lines) == 1
+    assert f"expected SHA-256 {32 * '5e'} (foreground.weights_sha256), found {file_sha256(damaged)};" in lines[0]
     assert "Traceback" not in result.stderr

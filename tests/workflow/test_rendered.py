@@ -170,8 +170,8 @@ def test_what_changes_no_number_reruns_nothing(rendered: Checkout) -> None:
     run = small_run()
     change = {
         "training": run["training"] | {"checkpoint_every": 7},
-        "features": run["features"] | {"workers": 0, "threads": 2},
-        "foreground": run["foreground"] | {"threads": 2, "weights": "elsewhere.pth"},
+        "features": run["features"] | {"workers": 0, "threads": 2, "weights_sha256": 32 * "5e"},
+        "foreground": run["foreground"] | {"threads": 2, "weights": "elsewhere.pth", "weights_sha256": 32 * "5e"},
     }
     overlay = rendered.write_config(run | change, "harmless.yaml")
     assert "Nothing to be done" in rendered.succeed(["config/demo.yaml", overlay], "-n")

@@ -10,6 +10,9 @@ rule fetch_backbone:
     localrule: True
     conda:
         "../../envs/multiflow.yaml"
+    resources:
+        # Not a parameter: it is checked and changes no weights.
+        weights_sha256=RUN.features.weights_sha256 or "",
     params:
         features=RUN.features.model_dump(mode="json", include={"backbone", "weights"}),
     message:
@@ -45,7 +48,7 @@ rule extract_features:
     params:
         root=DATASET_ROOT,
         features=RUN.features.model_dump(
-            mode="json", exclude={"workers", "threads", "keep", "scaling", "scale"}
+            mode="json", exclude={"weights_sha256", "workers", "threads", "keep", "scaling", "scale"}
         ),
     message:
         "extracting the features of {wildcards.class_name}"

@@ -10,6 +10,9 @@ rule fetch_mvanet:
     localrule: True
     conda:
         "../../envs/multiflow.yaml"
+    resources:
+        # Not a parameter: it is checked and changes no weights.
+        weights_sha256=RUN.foreground.weights_sha256 or "",
     params:
         weights=RUN.foreground.weights,
     message:

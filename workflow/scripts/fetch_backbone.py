@@ -7,4 +7,5 @@ from multiflow.config import Features
 from multiflow.job import job
 
 with job(snakemake.log[0]):
-    fetch_weights(Features(**snakemake.params.features), Path(snakemake.output.weights))
+    features = Features(**snakemake.params.features, weights_sha256=snakemake.resources.weights_sha256 or None)
+    fetch_weights(features, Path(snakemake.output.weights))

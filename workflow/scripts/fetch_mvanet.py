@@ -7,4 +7,5 @@ from multiflow.foreground.mvanet import fetch_mvanet
 from multiflow.job import job
 
 with job(snakemake.log[0]):
-    fetch_mvanet(Foreground(weights=snakemake.params.weights), Path(snakemake.output.weights))
+    foreground = Foreground(weights=snakemake.params.weights, weights_sha256=snakemake.resources.weights_sha256 or None)
+    fetch_mvanet(foreground, Path(snakemake.output.weights))

@@ -17,8 +17,7 @@ from torch import Tensor
 from multiflow.config import Foreground
 from multiflow.errors import InputError
 from multiflow.foreground.mvanet.network import MVANet
-from multiflow.provenance import file_sha256
-from multiflow.weights import read_checkpoint, read_weights, write_weights
+from multiflow.weights import checked_sha256, read_checkpoint, read_weights, write_weights
 
 __all__ = ["create_mvanet", "fetch_mvanet"]
 
@@ -65,8 +64,9 @@ def fetch_mvanet(settings: Foreground, path: Path) -> None:
     """Put MVANet's weights into one safetensors file; only this may use the network.
 
     ``foreground.weights`` says where they come from: ``download``, or the path of a checkpoint, as it was
-    released or as this function writes it. The authors publish no checksum, so that a download is checked by the
-    names and shapes of its tensors alone; the file's metadata records source and SHA-256 of what was fetched.
+    released or as this function writes it. The authors publish no checksum: what was fetched is checked by the names
+    and shapes of its tensors, and by ``foreground.weights_sha256`` where that is set. The file's metadata and the
+    log record its source and SHA-256.
 
     Raises:
         InputError: the checkpoint is not there, cannot be downloaded, or is not MVANet's.
@@ -81,7 +81,7 @@ def fetch_mvanet(settings: Foreground, path: Path) -> None:
             file = Path(settings.weights)
             if not file.is_file():
                 raise InputError(f"foreground.weights: {file}: no such file; {_advice(path)}")
-        checksum = file_sha256(file)
+        checksum = checked_sha256(file, source, settings.weights_sha256, "foreground.weights_sha256")
         state = read_checkpoint(file)
     with torch.device("meta"):
         wanted = _released_names(MVANet())
