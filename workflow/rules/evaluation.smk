@@ -25,7 +25,9 @@ rule evaluate_flow:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        features=RUN.features.model_dump(mode="json", exclude={"workers", "threads", "keep"}),
+        features=RUN.features.model_dump(
+            mode="json", exclude={"weights_sha256", "workers", "threads", "keep"}
+        ),
         flow=settings("flow"),
         foreground=mask_settings,
         training=settings("training", exclude={"checkpoint_every"}),
