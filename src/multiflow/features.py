@@ -118,7 +118,7 @@ def _describe_views(frame: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "camera": camera,
             "flip": bool(rows["flip"].iloc[0]),
-            "sizes": sorted({(int(row.width), int(row.height)) for row in rows.itertuples()}),
+            "sizes": sorted(set(zip(rows["width"].tolist(), rows["height"].tolist(), strict=True))),
         }
         for camera, rows in train.groupby("camera", sort=False)
     ]
