@@ -1,0 +1,7 @@
+"""Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
+
+from multiflow.cluster.probe import probe_nodes
+from multiflow.cluster.site import Finding, Settings, check_site
+from multiflow.cluster.slurm import Request
+
+__all__ = ["Finding", "Request", "Settings", "check_site", "probe_nodes"]

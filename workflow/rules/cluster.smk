@@ -1,0 +1,59 @@
+"""A Slurm cluster: checked before anything is submitted there."""
+
+from pathlib import Path
+
+from multiflow.cluster import Finding, Request, Settings, check_site, probe_nodes
+
+CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
+
+
+def slurm_requests():
+    """What the run's jobs ask Slurm for: every rule's different requests, on their first and last attempt."""
+    requests = {}
+    for job in workflow.dag.get_jobs_or_groups():
+        if job.is_local or not any(map(workflow.dag.needrun, job if job.is_group() else [job])):
+            continue
+        for attempt in sorted({1, job.restart_times + 1}):
+            job.attempt = attempt
+            request = Request.of(job.name, attempt, job.threads, dict(job.resources.items()))
+            requests[request] = None
+        job.attempt = 1
+    return list(requests)
+
+
+def check_slurm_site():
+    """Nothing is submitted to a site on which it would fail or wait for ever."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    requests, executor = slurm_requests(), workflow.executor_settings
+    settings = Settings(
+        status_command=executor.status_command,
+        first_status_check=executor.init_seconds_before_status_checks,
+        results=Path(RESULTS),
+        unknown_rules=sorted(
+            set(workflow.resource_settings.overwrite_resources) - {rule.name for rule in workflow.rules}
+        ),
+    )
+    findings = check_site(requests, settings)
+    if "check_site" in workflow.dag_settings.targets:
+        if all(finding.good for finding in findings):
+            findings += probe_nodes(requests, Path(RESULTS), CHECK_SECONDS)
+        for finding in findings:
+            print(finding, flush=True)
+    else:
+        for finding in findings:
+            if not finding.good:
+                print(finding.text, file=sys.stderr, flush=True)
+        if all(finding.good for finding in findings):
+            return
+    raise SystemExit(not all(finding.good for finding in findings))
+
+
+onstart:
+    check_slurm_site()
+
+
+rule check_site:
+    input:
+        rules.all.input,
+    localrule: True
