@@ -33,3 +33,7 @@ rule validate:
     input:
         expand(rules.flip_views.output.samples, class_name=RUN.dataset.classes),
     localrule: True
+
+
+# After `all`, which it names.
+include: "workflow/rules/cluster.smk"
