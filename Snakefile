@@ -8,6 +8,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/rendering.smk"
 include: "workflow/rules/samples.smk"
@@ -17,15 +20,24 @@ include: "workflow/rules/flow.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule results:
+    input:
+        rules.summarize.output.summary,
+        rules.list_runs.output.page,
+        expand(rules.make_table.output, table=TABLES),
+        rules.plot_views.output.figure,
+        expand(rules.plot_anomaly_maps.output.figure, class_name=RUN.classes_of(HEADLINE)),
+    localrule: True
 
 
 rule all:
     default_target: True
     input:
-        rules.summarize.output.summary,
-        expand(rules.make_table.output, table=TABLES),
-        rules.plot_views.output.figure,
-        expand(rules.plot_anomaly_maps.output.figure, class_name=RUN.classes_of(HEADLINE)),
+        rules.results.input,
+        rules.write_report.output.report,
     localrule: True
 
 

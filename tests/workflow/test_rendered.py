@@ -122,7 +122,7 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
             {"train_flow": 1, "evaluate_flow": 1},
         ),
     }  # fmt: skip
-    tables = {"make_table": 8, "summarize": 1, "all": 1}
+    tables = {"make_table": 8, "list_runs": 1, "summarize": 1, "write_report": 1, "all": 1}
     for name, (values, expected) in changes.items():
         overlay = rendered.write_config(values, f"{name}.yaml")
         found = planned(rendered.succeed(["config/demo.yaml", overlay], "-n"))

@@ -42,7 +42,12 @@ rule collect_metrics:
     input:
         runs=grid(rules.evaluate_flow.output.metrics),
     output:
-        metrics=f"{RESULTS}/metrics.csv",
+        metrics=report(
+            f"{RESULTS}/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "metrics.csv", "shows": "Every number, for programs (a download)"},
+        ),
     log:
         f"{RESULTS}/logs/collect_metrics.log",
     localrule: True

@@ -1,9 +1,10 @@
-"""Write one table as CSV and LaTeX."""
+"""Write one table as CSV, LaTeX and a page."""
 
 from pathlib import Path
 
 from multiflow.job import job
 from multiflow.metrics import load_metrics
+from multiflow.report import write_table_page
 from multiflow.tables import context_from_values, make_table, write_csv, write_latex
 
 with job(snakemake.log[0]):
@@ -14,3 +15,4 @@ with job(snakemake.log[0]):
     )
     write_csv(table, Path(snakemake.output.csv))
     write_latex(table, Path(snakemake.output.latex))
+    write_table_page(table, Path(snakemake.output.page))

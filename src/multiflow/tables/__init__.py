@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiflow.tables.build import TABLES, make_table
+from multiflow.tables.build import TABLES, make_table, table_caption
 from multiflow.tables.context import (
     ExperimentContext,
     Protocol,
@@ -28,6 +28,7 @@ __all__ = [
     "context_values",
     "format_text",
     "make_table",
+    "table_caption",
     "table_context",
     "write_csv",
     "write_latex",

@@ -15,7 +15,7 @@ from multiflow.tables.notes import footnotes
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["TABLES", "make_table"]
+__all__ = ["TABLES", "class_heading", "make_table", "metric_heading", "table_caption"]
 
 _METRICS = {
     "sample_auroc": "Sample-AUROC",
@@ -36,6 +36,24 @@ _PER_CLASS = {
 
 TABLES = (*(f"table{number}" for number in range(1, 8)), "background_removal")
 """Names of the tables."""
+
+
+def metric_heading(metric: str) -> str:
+    """A metric's name as printed."""
+    rule = metric.removeprefix("sample_auroc_")
+    return f"Sample-AUROC ({rule})" if rule != metric else _METRICS.get(metric, metric.replace("_", " "))
+
+
+def class_heading(class_name: str, context: TableContext) -> str:
+    """A class's name as printed."""
+    printed = published_classes(context.published) if context.published is not None else {}
+    return printed.get(class_name, class_name.replace("_", " "))
+
+
+def table_caption(name: str) -> str:
+    """What a table shows."""
+    captions = {key: caption for key, (caption, _) in {**_AVERAGES, **_PER_CLASS}.items()}
+    return captions[name] if name in captions else ABLATIONS[name].caption
 
 
 def make_table(name: int | str, metrics: DataFrame, context: TableContext) -> Table:
@@ -102,12 +120,11 @@ def _class_table(name: str, results: Results, context: TableContext) -> Table:
     published: dict[str, dict[str, Cell]] = {}
     if context.published is not None:
         published = _published_by_method(name, context, "class")
-    printed = published_classes(context.published) if context.published is not None else {}
     nothing = Cell(None, source="published")
     rows = [
         Row(
             class_name,
-            (printed.get(class_name, class_name.replace("_", " ")),),
+            (class_heading(class_name, context),),
             tuple(column.get(class_name, nothing) for column in published.values())
             + tuple(results.of_class(method, metric, class_name) for method in context.methods),
         )

@@ -9,7 +9,7 @@ import textwrap
 from multiflow.tables.model import MISSING, Cell, Column, Table
 from multiflow.tables.notes import DAGGER
 
-__all__ = ["format_csv", "format_text"]
+__all__ = ["format_csv", "format_text", "title"]
 
 _MARKS = {0: " ", 1: "*", 2: "+"}
 
@@ -54,7 +54,7 @@ def format_text(table: Table) -> str:
 
     width = sum(widths) + 2 * (len(widths) - 1)
     rule = "-" * width
-    lines = [_title(table), rule, aligned(heads), rule]
+    lines = [title(table), rule, aligned(heads), rule]
     for row, line in zip(table.rows, body, strict=True):
         if row.rule_above:
             lines.append(rule)
@@ -68,7 +68,7 @@ def format_text(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _title(table: Table) -> str:
+def title(table: Table) -> str:
     """The caption, after the number where the paper's table has one."""
     number = table.name.removeprefix("table")
     return f"Table {number}: {table.caption}" if number != table.name else table.caption

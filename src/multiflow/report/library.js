@@ -1,0 +1,19 @@
+/* What every interactive page needs. */
+
+async function unpack(id) {
+  const packed = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function library() {
+  const address = URL.createObjectURL(new Blob([await unpack("datatables")], { type: "text/javascript" }));
+  const module = await import(address);
+  URL.revokeObjectURL(address);
+  return module.default;
+}
+
+/* Text columns are filtered by picking their values, columns of numbers by comparing. */
+const PICK = [["searchList"]];
+const COMPARE = [["search"]];

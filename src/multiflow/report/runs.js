@@ -1,0 +1,72 @@
+/* Every run: a row per class and experiment opens into its seeds, a seed into its JSON. */
+
+const DataTable = await library();
+const data = JSON.parse(await unpack("data"));
+const names = Object.keys(data.metrics);
+
+function element(tag, text, attributes = {}) {
+  const made = document.createElement(tag);
+  if (text !== null) made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/* A button that says whether what it shows is open. */
+function toggle(button, show) {
+  const open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", open);
+  show(open);
+}
+
+/* The JSON as it lies in the run's folder. */
+function record(row, run) {
+  const provenance = {};
+  for (const [key, index] of Object.entries(run.provenance)) provenance[key] = data.pools[key][index];
+  return { class: row.class, experiment: row.experiment, metrics: run.metrics, provenance, seed: run.seed };
+}
+
+function percent(value) {
+  return typeof value === "number" ? (100 * value).toFixed(2) : "-";
+}
+
+/* A seed's numbers, under those of its class, and its JSON below, hidden at first. */
+function seedRows(row, run) {
+  const whole = record(row, run);
+  const line = element("tr", null, { class: "seed" });
+  const button = element("button", `seed ${run.seed}`, { type: "button", "aria-expanded": "false" });
+  const heading = element("th", null, { scope: "row" });
+  heading.append(button);
+  line.append(heading, element("td", null, { colspan: 2 }));
+  for (const name of names) line.append(element("td", percent(run.metrics[name]), { class: "number" }));
+  const below = element("tr", null, { class: "json" });
+  const cell = element("td", null, { colspan: names.length + 3 });
+  cell.append(element("code", run.source), element("pre", JSON.stringify(whole, null, 2)));
+  below.append(cell);
+  below.hidden = true;
+  button.addEventListener("click", () => toggle(button, (open) => (below.hidden = !open)));
+  return [line, below];
+}
+
+const table = new DataTable("#table", {
+  paging: false,
+  order: [],
+  autoWidth: false,
+  layout: { topStart: "search", topEnd: null, bottomStart: "info", bottomEnd: null },
+  language: { search: "", searchPlaceholder: "search", info: "_TOTAL_ of _MAX_ rows", infoFiltered: "", infoEmpty: "no row" },
+  columnDefs: [
+    { targets: [0, 1], columnControl: PICK },
+    { targets: [...Array(names.length + 1).keys()].map((index) => index + 2), columnControl: COMPARE },
+  ],
+});
+
+for (const button of document.querySelectorAll("#table tbody th button")) {
+  const line = button.closest("tr");
+  const row = { index: Number(line.dataset.row), class: line.dataset.class, experiment: line.dataset.experiment };
+  button.addEventListener("click", () =>
+    toggle(button, (open) => {
+      const child = table.row(line).child;
+      if (open) child(data.rows[row.index].flatMap((run) => seedRows(row, run))).show();
+      else child.hide();
+    }),
+  );
+}

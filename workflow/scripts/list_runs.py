@@ -1,0 +1,12 @@
+"""Write the page that leads from every number to its run."""
+
+from pathlib import Path
+
+from multiflow.job import job
+from multiflow.report import write_runs_page
+from multiflow.tables import context_from_values
+
+with job(snakemake.log[0]):
+    write_runs_page(
+        Path(snakemake.input.metrics), context_from_values(snakemake.params.context), Path(snakemake.output.page)
+    )
