@@ -51,9 +51,3 @@ def check_slurm_site():
 
 onstart:
     check_slurm_site()
-
-
-rule check_site:
-    input:
-        rules.all.input,
-    localrule: True
