@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/rendering.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
@@ -47,5 +48,8 @@ rule validate:
     localrule: True
 
 
-# After `all`, which it names.
-include: "workflow/rules/cluster.smk"
+# `snakemake --profile slurm check_site`: ends before any job of the run, see workflow/rules/cluster.smk.
+rule check_site:
+    input:
+        rules.all.input,
+    localrule: True
