@@ -132,12 +132,16 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel all jobs and end all daemons."""
-        with contextlib.suppress(subprocess.SubprocessError):
-            self.call("scancel", "--user", getuser(), "--signal", "KILL", "--full")
-            self.call("scancel", "--user", getuser())
+        with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
+            self.cancel_all()
         for name in NODES:
             self.stop_node(name)
         self.stop_controller()
+
+    def cancel_all(self) -> None:
+        """Cancel all jobs and wait until they are gone."""
+        self.call("scancel", "--user", getuser())
+        self.wait(lambda: not self.call("squeue", "--noheader"), "cancelled jobs to end")
 
     def start_controller(self) -> None:
         """Start the controller; it takes up the jobs that it saved."""
@@ -196,8 +200,12 @@ class Cluster:
     def jobs(self) -> list[dict[str, str]]:
         """All jobs that the controller knows, oldest first, with the fields of ``scontrol -d show job``."""
         records = self.call("scontrol", "-d", "-o", "show", "job").splitlines()
-        jobs = [dict(re.findall(r"(\w[\w:/]*)=(.*?)(?= \w[\w:/]*=|$)", line)) for line in records if "JobId=" in line]
+        jobs = [dict(re.findall(r"(\w[\w:/]*)=(.*?)(?= +\w[\w:/]*=|$)", line)) for line in records if "JobId=" in line]
         return sorted(jobs, key=lambda job: int(job["JobId"]))
+
+    def job(self, identifier: str) -> dict[str, str]:
+        """One job."""
+        return next(job for job in self.jobs() if job["JobId"] == identifier)
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Poll until ``condition`` holds.

@@ -1,0 +1,94 @@
+"""What the fault tests put into the processes of a run; Python imports it at start when its folder is on PYTHONPATH.
+
+- Snakemake asks for the states of its jobs every second. The Slurm plugin waits ten seconds longer after each time
+  that nothing has ended, up to three minutes: right for a cluster, too long for a test.
+- A training or scoring does what a file of its name in the folder ``sabotage`` says, see the functions below.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path("sabotage")
+
+
+def freeze(orders: Path) -> None:
+    """Stop here, once, until a fault ends the process."""
+    orders.unlink()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fill_memory(_: Path) -> None:
+    """Hold a gigabyte for a few seconds, every time."""
+    ballast = bytearray(os.urandom(1 << 20) * 1024)
+    time.sleep(4)
+    del ballast
+
+
+def break_gpu(orders: Path) -> None:
+    """Fail as CUDA does, on one node."""
+    import torch
+
+    if os.environ["SLURMD_NODENAME"] == orders.read_text().split()[1]:
+        raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
+
+
+ORDERS = {"freeze": freeze, "memory": fill_memory, "gpu": break_gpu}
+
+
+def obey(name: str) -> None:
+    """Do what the file says that the test wrote for this job."""
+    orders = FOLDER / name
+    if orders.exists():
+        ORDERS[orders.read_text().split()[0]](orders)
+
+
+def sabotage_training() -> None:
+    """Faults strike after the first checkpoint."""
+    from multiflow import training
+
+    save = training._State.save
+
+    def save_and_obey(state: training._State, path: Path, fingerprint: str) -> None:
+        save(state, path, fingerprint)
+        obey("train_flow")
+
+    training._State.save = save_and_obey
+
+
+def sabotage_scoring() -> None:
+    """Faults strike when the scores are written, before the metrics."""
+    from multiflow import evaluation
+
+    compute = evaluation.compute_metrics
+
+    def obey_and_compute(*arguments: object, **options: object) -> object:
+        obey("evaluate_flow")
+        return compute(*arguments, **options)
+
+    evaluation.compute_metrics = obey_and_compute
+
+
+def hurry() -> None:
+    """Ask for the states of the jobs every second."""
+    import asyncio
+
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    async def sleep(_: RemoteExecutor) -> None:
+        await asyncio.sleep(1)
+
+    RemoteExecutor.sleep = sleep
+
+
+program = sys.orig_argv[-1]
+if program.endswith(".train_flow.py"):
+    sabotage_training()
+elif program.endswith(".evaluate_flow.py"):
+    sabotage_scoring()
+elif "--profile" in sys.orig_argv:
+    hurry()
