@@ -83,6 +83,7 @@ def extract_features(
         "dtype": settings.dtype,
         "ground_truth_threshold": settings.ground_truth_threshold,
         "device": device_name(device),
+        "threads": settings.threads,
         "weights_sha256": file_sha256(weights),
         "samples_sha256": file_sha256(samples_csv),
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),

@@ -15,7 +15,7 @@ from multiflow.flow_input import FlowInput
 
 __all__ = ["Recipe", "ViewRecipe"]
 
-_FEATURES = ("backbone", "node", "padding", "image_size", "dtype")
+_FEATURES = ("backbone", "node", "padding", "image_size", "dtype", "threads")
 _MISSING = "train the flow again, or import its checkpoint again with --features and --foreground"
 
 
@@ -37,6 +37,8 @@ class ViewRecipe(BaseModel):
 
 class Recipe(BaseModel):
     """All that lies between a sample's pictures and a flow, but for the scaling, which is part of the flow.
+
+    The number of CPU threads is part of it: the last digits of a network's output depend on it.
 
     Args:
         class_name: the class that the flow was trained on.
@@ -75,8 +77,8 @@ class Recipe(BaseModel):
         checksum = None
         if masks is not None:
             stored = {name: masks.attribute(name) for name in masks.file.attrs}
+            checksum = stored.pop("weights_sha256", None)
             foreground = {name: value for name, value in stored.items() if name in Foreground.model_fields}
-            checksum = stored.get("weights_sha256")
         return cls(
             class_name=features.attribute("class"),
             views=[ViewRecipe(**view) for view in json.loads(features.attribute("views"))],
@@ -86,10 +88,19 @@ class Recipe(BaseModel):
             foreground_sha256=checksum,
         )
 
+    def with_threads(self, threads: int | None) -> Recipe:
+        """This recipe with another number of CPU threads; None changes nothing."""
+        if threads is None:
+            return self
+        changes = {
+            name: getattr(self, name).model_copy(update={"threads": threads}) for name in ("features", "foreground")
+        }
+        return self.model_copy(update=changes)
+
     def metadata(self) -> dict[str, Any]:
-        """What decides, as plain values."""
+        """As plain values, without the settings that decide nothing."""
         values = self.model_dump(mode="json", include={"class_name", "views", "backbone_sha256", "foreground_sha256"})
-        masks = self.foreground.mask_settings() | {"to_grid": self.foreground.to_grid}
+        masks = self.foreground.mask_settings() | self.foreground.model_dump(include={"to_grid", "threads"})
         return values | {"features": self.features.model_dump(mode="json", include=set(_FEATURES)), "foreground": masks}
 
     @classmethod

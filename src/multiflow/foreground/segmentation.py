@@ -72,7 +72,7 @@ def segment_foreground(
     }
     if weights is not None:
         attributes["weights_sha256"] = file_sha256(weights)
-    attributes |= settings.mask_settings()
+    attributes |= settings.mask_settings() | {"threads": settings.threads}
     with create_hdf5(output, "foreground", attributes) as file:
         _segment(frame, root, settings, segmenter, processes, file)
 
