@@ -28,13 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
         choices=["self_attention", "cross_view_attention"],
         help="needed for a checkpoint with attention: both kinds have the same parameters",
     )
+    importer.add_argument(
+        "--clamp",
+        type=float,
+        default=1.9,
+        help="the clamp with which the checkpoint was trained, a setting of the released code that it does not store "
+        "(default: 1.9)",
+    )
     exporter = tools.add_parser("export-checkpoint", help="turn a flow into a checkpoint of the released code")
     exporter.add_argument("flow", type=Path, help="a trained flow, .safetensors")
     exporter.add_argument("released", type=Path, help="the state dict to write, .pt")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.tool == "import-checkpoint":
-            _import(chosen.released, chosen.flow, chosen.fusion)
+            _import(chosen.released, chosen.flow, chosen.fusion, chosen.clamp)
         else:
             _export(chosen.flow, chosen.released)
     except InputError as error:
@@ -43,12 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _import(released: Path, output: Path, fusion: str | None) -> None:
+def _import(released: Path, output: Path, fusion: str | None, clamp: float) -> None:
     from multiflow.flow.checkpoint import save_flow
     from multiflow.flow.released import import_released
     from multiflow.flow_input import Scaling
 
-    flow = import_released(released, fusion=fusion).float()  # type: ignore[arg-type]  # argparse checks the choice
+    # argparse checks the choice of fusion.
+    flow = import_released(released, fusion=fusion, clamp=clamp).float()  # type: ignore[arg-type]
     # The released code feeds the features as they are.
     scaling = Scaling.identity(flow.channels)
     save_flow(output, flow, {"imported": released.name}, {"scaling.mean": scaling.mean, "scaling.std": scaling.std})

@@ -18,7 +18,9 @@ class InputError(Exception):
     """
 
     def __init__(self, problems: str | Iterable[str]) -> None:
-        self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
+        lines = [problems] if isinstance(problems, str) else problems
+        # A name out of a damaged file can hold anything.
+        self.problems: list[str] = [" ".join(line.splitlines()) for line in lines]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[list[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from multiflow.devices import device_name, select_device
 from multiflow.errors import InputError
 from multiflow.flow import MultiFlow, add_noise, sample_noise
 from multiflow.flow import loss as flow_loss
-from multiflow.flow.checkpoint import load_flow, save_flow
+from multiflow.flow.checkpoint import load_flow, read_header, save_flow
 from multiflow.flow_input import FlowInput, Scaling
 from multiflow.recipe import Recipe
 from multiflow.store import atomic_path
@@ -47,8 +48,16 @@ def build_flow(settings: config.Flow, channels: int, views: int) -> MultiFlow:
 
 
 def load_trained_flow(path: Path) -> tuple[MultiFlow, Scaling]:
-    """A trained flow in evaluation mode, with the scaling of the features that it was trained on."""
+    """A trained flow in evaluation mode, with the scaling of the features that it was trained on.
+
+    Raises:
+        InputError: the file is missing, damaged or no trained flow.
+    """
     flow, extra, _ = load_flow(path)
+    for name in ("scaling.mean", "scaling.std"):
+        if name not in extra or extra[name].shape != (flow.channels,):
+            found = f"{list(extra[name].shape)}" if name in extra else "none"
+            raise InputError(f"{path}: {name}: expected [{flow.channels}] values, found {found}: train the flow again")
     return flow.eval(), Scaling(extra["scaling.mean"], extra["scaling.std"])
 
 
@@ -114,6 +123,9 @@ def train_flow(
     runs; ``checkpoint`` lets a killed training go on and is removed at the end. On a CPU an interrupted
     training gives the same bytes as one that was not.
 
+    Beside the checkpoint what was made gets a second name: jobs that were submitted together are run again
+    together when one of them fails, and Snakemake deletes what the others had made. It is taken up again then.
+
     Raises:
         InputError: there are fewer samples than a batch, or the loss or a trained parameter is not finite.
     """
@@ -122,6 +134,9 @@ def train_flow(
     scaling = Scaling.fit(data.features, features)
     samples, foreground = data.load("train", scaling)
     batches = _batches(len(samples), training, data.features.path)
+    fingerprint = _fingerprint(samples, foreground, flow, training, seed, device)
+    if _take_up(output, history, checkpoint, fingerprint):
+        return
 
     torch.manual_seed(seed)
     model = build_flow(flow, samples.shape[2], samples.shape[1]).to(device)
@@ -133,7 +148,6 @@ def train_flow(
         weight_decay=training.weight_decay,
     )
     state = _State(model, optimizer, torch.Generator().manual_seed(seed))
-    fingerprint = _fingerprint(samples, foreground, flow, training, seed, device)
     state.resume(checkpoint, fingerprint)
     if training.compile:
         model.compile()
@@ -185,6 +199,33 @@ def train_flow(
         extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
     )
     checkpoint.unlink(missing_ok=True)
+    _link(output, checkpoint.with_suffix(output.suffix))
+    _link(history, checkpoint.with_suffix(history.suffix))
+
+
+def _take_up(output: Path, history: Path, checkpoint: Path, fingerprint: str) -> bool:
+    """Give a training that was finished before, and whose outputs were deleted, its outputs again."""
+    flow, log = checkpoint.with_suffix(output.suffix), checkpoint.with_suffix(history.suffix)
+    try:
+        known = read_header(flow)[1].get("fingerprint")
+    except InputError:
+        return False
+    if known != fingerprint or not log.exists():
+        return False
+    logger.info("%s: this training was finished before; its flow is taken up", flow)
+    _link(log, history)
+    _link(flow, output)
+    return output.exists()
+
+
+def _link(made: Path, name: Path) -> None:
+    """A second name for a file, which costs no space; a file system without such links does without."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    name.unlink(missing_ok=True)
+    try:
+        os.link(made, name)
+    except OSError as error:
+        logger.info("%s: no second name for %s (%s)", name, made, error.strerror)
 
 
 def _step(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +15,7 @@ from multiflow.errors import InputError
 from multiflow.flow import MultiFlow
 from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released, import_released
+from multiflow.training import load_trained_flow
 from multiflow.views import CameraGraph, camera_graph
 
 
@@ -104,7 +108,7 @@ def test_a_truncated_released_checkpoint(tmp_path: Path, size: int) -> None:
     path = tmp_path / "released.pth"
     torch.save(export_released(small_flow()), path)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(InputError, match=r"released\.pth: expected a whole checkpoint") as caught:
+    with pytest.raises(InputError, match=r"released\.pth: expected a PyTorch state dict, cannot read it") as caught:
         import_released(path)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -112,7 +116,7 @@ def test_a_truncated_released_checkpoint(tmp_path: Path, size: int) -> None:
 def test_a_released_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "released.pth"
     torch.save({"weight": Path("x")}, path)
-    with pytest.raises(InputError, match="expected a whole checkpoint"):
+    with pytest.raises(InputError, match="expected a PyTorch state dict, cannot read it"):
         import_released(path)
 
 
@@ -136,6 +140,139 @@ def test_released_checkpoints_of_another_architecture(change: object, message: s
     change(state)  # type: ignore[operator]
     with pytest.raises(InputError, match=message):
         import_released(state)
+
+
+def one_line(problems: list[str]) -> bool:
+    return all(problem and "\n" not in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("9.s2.conv_scale2_0.weight", torch.zeros(4, 3), r"expected \[4, 4, 5, 5\], found \[4, 3\]"),
+        ("7.s1.conv_scale0_0.weight", torch.zeros(4, 4), r"expected a weight \[out, in, height, .*found \[4, 4\]"),
+        ("9.s1.conv_scale0_0.weight", None, r"module_list\.9\.s1\.conv_scale0_0\.weight: .*, found none"),
+        ("7.s2.conv_scale0_1.weight", torch.tensor(1.0), r"expected a weight \[out, in, height, .*found \[\]"),
+        ("7.s1.conv_scale0_1.weight", torch.zeros(7, 4, 3, 3), r"conv_scale0_1\.weight: expected \[6, 4, 3, 3\], "),
+        ("7.s1.conv_scale0_0.weight", torch.zeros(4, 4, 2, 2), "kernels: expected odd sizes, found"),
+        ("7.s1.gamma2", None, r"found 227, of them 1 missing: module_list\.7\.s1\.gamma2"),
+        ("7.s1.gamma4", None, r"found 227, of them 1 missing: module_list\.7\.s1\.gamma4"),
+        ("7.s1.gamma99999999999", torch.zeros(1), "expected at most 10 views, found 100000000000"),
+        ("7.s1.conv_scale3_1.bias", torch.zeros(6, dtype=torch.int8), "expected floating-point numbers, found torch.i"),
+    ],
+)
+def test_a_damaged_parameter_is_named(name: str, value: torch.Tensor | None, message: str) -> None:
+    state = export_released(small_flow())
+    if value is None:
+        del state[f"module_list.{name}"]
+    else:
+        state[f"module_list.{name}"] = value
+    with pytest.raises(InputError, match=message) as caught:
+        import_released(state)
+    assert one_line(caught.value.problems)
+    assert all(problem.startswith("released checkpoint: ") for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("channels", [5, 6])
+def test_odd_channels_there_and_back(channels: int) -> None:
+    graph, generator = camera_graph(3), torch.Generator().manual_seed(0)
+    flow = MultiFlow(
+        channels, graph, blocks=2, hidden=2, kernels=(1, 3), clamp=1.4, clamp_slope=0.636, generator=generator
+    )
+    assert_same(flow, import_released(export_released(flow), clamp=1.4))
+
+
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.pth").write_text("epoch 1\nloss 0.3\n")
+    (tmp_path / "folder.pth").mkdir()
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    torch.save({"net": export_released(small_flow())}, tmp_path / "nested.pth")
+    save_flow(tmp_path / "ours.safetensors", small_flow())
+    for name, message in (
+        ("text.pth", "expected a PyTorch state dict, cannot read it"),
+        ("folder.pth", "expected a checkpoint, found no file"),
+        ("absent.pth", "expected a checkpoint, found no file"),
+        ("list.pth", "expected a PyTorch state dict, found a list"),
+        ("nested.pth", "expected a PyTorch state dict of names and tensors, found 'net' with a dict"),
+        ("ours.safetensors", "expected parameters named like module_list"),
+    ):
+        with pytest.raises(InputError, match=f"{name}: {message}") as caught:
+            import_released(tmp_path / name)
+        assert one_line(caught.value.problems)
+
+
+def damaged(content: bytes, count: int) -> Iterator[bytes]:
+    """The content with bytes changed, cut out or put in."""
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        # Half of the places near the start: that is where the header is.
+        place = int(random.integers(0, random.choice([min(600, len(content)), len(content)])))
+        length = int(random.integers(1, 9))
+        other = random.bytes(length * int(random.integers(0, 2)))
+        yield content[:place] + other + content[place + length * int(random.integers(0, 2)) :]
+
+
+def test_damaged_files_are_one_line(tmp_path: Path) -> None:
+    flow = MultiFlow(2, camera_graph(2), blocks=1, hidden=1, kernels=(1,), clamp_slope=0.636)
+    torch.save(export_released(flow), tmp_path / "whole.pth")
+    save_flow(tmp_path / "whole.safetensors", flow, {}, {"scaling.mean": torch.zeros(2), "scaling.std": torch.ones(2)})
+    found: dict[str, list[str]] = {"whole.pth": [], "whole.safetensors": []}
+    for name, read in (("whole.pth", import_released), ("whole.safetensors", load_trained_flow)):
+        for content in damaged((tmp_path / name).read_bytes(), 250):
+            path = tmp_path / f"damaged_{name}"
+            path.write_bytes(content)
+            try:
+                read(path)
+            except InputError as error:
+                found[name] += error.problems
+    assert all(len(problems) > 50 and one_line(problems) for problems in found.values())
+
+
+def header_of(**change: object) -> dict[str, str]:
+    header = {"format": "multiflow.flow.1", "architecture": small_flow().architecture(), "metadata": {}} | change
+    return {"multiflow": json.dumps(header)}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"multiflow": "{'format': 1}"}, "metadata: expected JSON, found other text"),
+        ({"multiflow": "[1]"}, r"format: expected multiflow\.flow\.1, found \[1\]"),
+        (header_of(architecture=None), "architecture: expected an object, found None"),
+        (header_of(metadata=[]), r"metadata: expected an object, found \[\]"),
+        (header_of(architecture={}), r"architecture: expected one that a flow can be built of, found \{\} \(KeyError"),
+        (header_of(architecture={"neighbors": [[9]]}), r"found \{.neighbors.*InputError: camera graph: view 0"),
+        (header_of(architecture=small_flow().architecture() | {"hidden": "4"}), r"TypeError"),
+        (header_of(architecture=small_flow().architecture() | {"depth": 4}), r"TypeError.*depth"),
+    ],
+)
+def test_wrong_metadata_is_one_line(tmp_path: Path, metadata: dict[str, str], message: str) -> None:
+    path = tmp_path / "flow.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata)
+    with pytest.raises(InputError, match=message) as caught:
+        load_flow(path)
+    assert len(caught.value.problems) == 1
+    assert one_line(caught.value.problems)
+
+
+def test_wrong_tensors_are_named(tmp_path: Path) -> None:
+    path, flow = tmp_path / "flow.safetensors", small_flow()
+    scaling = {"scaling.mean": torch.zeros(6), "scaling.std": torch.ones(5)}
+    save_flow(path, flow, {}, scaling)
+    with pytest.raises(InputError, match=r"scaling\.std: expected \[6\] values, found \[5\]"):
+        load_trained_flow(path)
+    save_flow(path, flow, {})
+    with pytest.raises(InputError, match=r"scaling\.mean: expected \[6\] values, found none"):
+        load_trained_flow(path)
+    flow.permutations[0, 0, 0] = 6
+    save_flow(path, flow, {}, scaling)
+    with pytest.raises(InputError, match="permutations: expected orders of 6 channels"):
+        load_flow(path)
+    save_file({}, path, header_of())
+    with pytest.raises(InputError) as caught:
+        load_flow(path)
+    assert len(caught.value.problems) == 6
+    assert caught.value.problems[-1].endswith(f"and {len(flow.state_dict()) - 5} more problems")
 
 
 def test_the_kind_of_attention_must_be_named() -> None:

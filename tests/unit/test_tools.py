@@ -31,6 +31,10 @@ def test_a_checkpoint_goes_out_and_in_again(write_features: Write, tmp_path: Pat
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 6, 4, 4)).astype(np.float32))
     condition = torch.zeros(1, 1, 4, 4)
     assert torch.equal(first(features, condition)[0], second(features, condition)[0])
+    arguments = [str(tmp_path / "released.pt"), str(tmp_path / "other.safetensors")]
+    assert main(["import-checkpoint", *arguments, "--clamp", "2.5"]) == 0
+    assert load_trained_flow(tmp_path / "other.safetensors")[0].clamp == 2.5
+    assert main(["import-checkpoint", *arguments, "--clamp", "nan"]) == 1
 
 
 def test_mistakes_are_one_line(write_features: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

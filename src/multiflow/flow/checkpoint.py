@@ -22,6 +22,7 @@ from multiflow.views import CameraGraph
 __all__ = ["load_flow", "read_header", "save_flow"]
 
 _FORMAT = "multiflow.flow.1"
+_PROBLEMS = 5
 
 
 def save_flow(
@@ -54,9 +55,18 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     with _opened(path) as file:
         text = (file.metadata() or {}).get("multiflow")
-    header = json.loads(text) if text else {}
-    if header.get("format") != _FORMAT:
-        raise InputError(f"{path}: format: expected {_FORMAT}, found {header.get('format')}: give a flow's file")
+    try:
+        header = json.loads(text or "{}")
+    except ValueError as error:
+        raise InputError(f"{path}: metadata: expected JSON, found other text ({error}): train the flow again") from None
+    found = header.get("format") if isinstance(header, dict) else header
+    if found != _FORMAT:
+        raise InputError(f"{path}: format: expected {_FORMAT}, found {found!r:.60}: give a flow's file")
+    for name in ("architecture", "metadata"):
+        if not isinstance(header.get(name), dict):
+            raise InputError(
+                f"{path}: {name}: expected an object, found {header.get(name)!r:.60}: train the flow again"
+            )
     return header["architecture"], header["metadata"]
 
 
@@ -80,20 +90,22 @@ def load_flow(
     ]
     if problems:
         raise InputError(problems)
-    flow = _build(architecture)
+    flow = _build(path, architecture)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     state = {name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")}
     own = flow.state_dict()
     problems = [f"{path}: {name}: expected a tensor, found none" for name in own.keys() - state.keys()]
     problems += [f"{path}: {name}: expected no such tensor, found one" for name in state.keys() - own.keys()]
-    problems += [
-        f"{path}: {name}: expected {list(own[name].shape)}, found {list(state[name].shape)}"
-        for name in own.keys() & state.keys()
-        if own[name].shape != state[name].shape
-    ]
+    for name in own.keys() & state.keys():
+        if own[name].shape != state[name].shape:
+            problems.append(f"{path}: {name}: expected {list(own[name].shape)}, found {list(state[name].shape)}")
+        elif own[name].is_floating_point() != state[name].is_floating_point():
+            problems.append(f"{path}: {name}: expected {own[name].dtype}, found {state[name].dtype}")
+    if not problems and not torch.equal(state["permutations"].sort().values, own["permutations"].sort().values):
+        problems.append(f"{path}: permutations: expected orders of {flow.channels} channels, found other numbers")
     if problems:
-        raise InputError(sorted(problems))
+        raise InputError(_listed(sorted(problems)))
     flow.load_state_dict(state, assign=True)
     extra = {name.removeprefix("extra."): tensor for name, tensor in tensors.items() if name.startswith("extra.")}
     return flow, extra, metadata
@@ -107,8 +119,9 @@ def _opened(path: str | Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: expected a flow, found no file: train it first") from None
     except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: expected a whole safetensors file, found one that can't be read ({error}): "
+            f"{path}: expected a whole safetensors file, found one that can't be read ({reason}): "
             "delete it and train the flow again"
         ) from None
 
@@ -119,8 +132,21 @@ def _same(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def _build(architecture: Mapping[str, Any]) -> MultiFlow:
+def _build(path: str | Path, architecture: Mapping[str, Any]) -> MultiFlow:
     options = {name: value for name, value in architecture.items() if name not in ("channels", "views", "neighbors")}
-    graph = CameraGraph(tuple(tuple(senders) for senders in architecture["neighbors"]))
-    # Every value is replaced afterwards; a generator of its own leaves the global one alone.
-    return MultiFlow(architecture["channels"], graph, **options, generator=torch.Generator())
+    try:
+        graph = CameraGraph(tuple(tuple(senders) for senders in architecture["neighbors"]))
+        # Every value is replaced afterwards; a generator of its own leaves the global one alone.
+        return MultiFlow(architecture["channels"], graph, **options, generator=torch.Generator())
+    except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: architecture: expected one that a flow can be built of, found "
+            f"{json.dumps(architecture):.200} ({type(error).__name__}: {' '.join(str(error).split())}): "
+            "train the flow again"
+        ) from None
+
+
+def _listed(problems: list[str]) -> list[str]:
+    """The first problems: a file of another architecture has hundreds."""
+    more = len(problems) - _PROBLEMS
+    return problems[:_PROBLEMS] + ([f"{problems[0].split(': ')[0]}: and {more} more problems"] if more > 0 else [])

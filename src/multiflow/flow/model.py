@@ -199,7 +199,7 @@ def _validate(
         problems.append(f"flow: kernels: expected odd sizes, found {list(kernels)}")
     if hidden < 1:
         problems.append(f"flow: hidden: expected at least 1 channel, found {hidden}")
-    if clamp <= 0 or clamp_slope <= 0:
+    if not (0 < clamp < math.inf and 0 < clamp_slope < math.inf):
         problems.append(f"flow: clamp and clamp_slope: expected positive numbers, found {clamp} and {clamp_slope}")
     if fusion not in get_args(Fusion):
         problems.append(f"flow: fusion: expected one of {', '.join(get_args(Fusion))}, found {fusion!r}")

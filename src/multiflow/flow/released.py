@@ -7,7 +7,6 @@ permutations aren't in it: they follow from the block number and the legacy NumP
 from __future__ import annotations
 
 import math
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from multiflow.flow.coupling import CouplingBlock
 from multiflow.flow.model import MultiFlow, channel_permutations
 from multiflow.flow.st_network import Fusion, StNetwork
 from multiflow.views import Connections, camera_graph
+from multiflow.weights import read_checkpoint
 
 __all__ = ["RELEASED_CLAMP_SLOPE", "export_released", "import_released"]
 
@@ -28,7 +28,9 @@ RELEASED_CLAMP_SLOPE = 0.636
 """The released code's value of 2/pi."""
 
 _NAME = re.compile(r"module_list\.(\d+)\.s[12]\.(.+)")
+_VIEW = re.compile(r"(?:gamma|conv_scale)(\d+)")
 _LISTED = 5
+_MOST_VIEWS = 10
 
 
 def import_released(
@@ -44,7 +46,7 @@ def import_released(
         checkpoint: the file, or its state dict.
         fusion: needed for a checkpoint with attention, where self-attention and cross-view attention have the
             same parameters; else found from the checkpoint.
-        clamp: limit of the soft clamping; not in the checkpoint.
+        clamp: limit of the soft clamping, a setting of the released code; not in the checkpoint.
         clamp_slope: factor of the soft clamping; not in the checkpoint.
 
     Raises:
@@ -54,37 +56,46 @@ def import_released(
     if isinstance(checkpoint, Mapping):
         source, state = "released checkpoint", checkpoint
     else:
-        source, state = str(checkpoint), _read(Path(checkpoint))
-    matches = {name: match for name in state if (match := _NAME.fullmatch(name))}
-    nodes = sorted({int(match[1]) for match in matches.values()})
-    rest = {match[2] for match in matches.values() if int(match[1]) == nodes[0]}
-    views = sum(name.startswith("gamma") for name in rest)
-    if not nodes or not views or "conv_scale0_0.weight" not in rest or "conv_scale0_1.weight" not in rest:
+        source, state = str(checkpoint), read_checkpoint(Path(checkpoint))
+    matches = [match for name in state if (match := _NAME.fullmatch(name))]
+    nodes = sorted({int(match[1]) for match in matches})
+    rest = {match[2] for match in matches if int(match[1]) == nodes[0]}
+    # The view with the highest number counts, so that one that lacks a parameter is said to lack it.
+    views = max((int(match[1]) + 1 for match in map(_VIEW.match, rest) if match), default=0)
+    if not views:
         found = ", ".join(list(state)[:_LISTED]) or "nothing"
         raise InputError(
             f"{source}: expected parameters named like module_list.7.s1.conv_scale0_0.weight, found {found}: "
             "give the state dict that the released code's save_weights writes"
         )
-    found_fusion = _fusion(source, rest, fusion)
-    first = f"module_list.{nodes[0]}.s1"
-    hidden, in_channels, _, _ = state[f"{first}.conv_scale0_0.weight"].shape
-    channels = state[f"{first}.conv_scale0_1.weight"].shape[0]
-    flow = MultiFlow(
-        channels,
-        camera_graph(views, _connections(rest)),
-        blocks=len(nodes),
-        hidden=hidden,
-        kernels=[state.get(f"module_list.{node}.s1.conv_scale0_0.weight", torch.empty(1)).shape[-1] for node in nodes],
-        clamp=clamp,
-        clamp_slope=clamp_slope,
-        fusion=found_fusion,
-        conditional=in_channels > channels // 2,
-        # Every value is replaced below; a generator of its own leaves the global one alone.
-        generator=torch.Generator(),
-    )
+    if views > _MOST_VIEWS:
+        raise InputError(f"{source}: expected at most {_MOST_VIEWS} views, found {views}: the names are ambiguous")
+    first = f"module_list.{nodes[0]}"
+    hidden, in_channels, _, _ = _kernel(source, state, f"{first}.s1.conv_scale0_0.weight")
+    # s1 gives scale and shift of the second half, s2 those of the first.
+    halves = [_kernel(source, state, f"{first}.{name}.conv_scale0_1.weight")[0] for name in ("s1", "s2")]
+    channels = sum(halves) // 2
+    try:
+        flow = MultiFlow(
+            channels,
+            camera_graph(views, _connections(rest)),
+            blocks=len(nodes),
+            hidden=hidden,
+            kernels=[_kernel(source, state, f"module_list.{node}.s1.conv_scale0_0.weight")[3] for node in nodes],
+            clamp=clamp,
+            clamp_slope=clamp_slope,
+            fusion=_fusion(source, rest, fusion),
+            conditional=in_channels > channels // 2,
+            # Every value is replaced below; a generator of its own leaves the global one alone.
+            generator=torch.Generator(),
+        )
+    except InputError as error:
+        raise InputError(
+            [line if line.startswith(source) else f"{source}: {line}" for line in error.problems]
+        ) from None
     parameters = dict(_released_parameters(flow))
-    _compare(source, {name: tensor.shape for name, tensor in state.items()}, parameters)
-    flow.to(state[f"{first}.conv_scale0_0.weight"].dtype)
+    _compare(source, state, parameters)
+    flow.to(state[f"{first}.s1.conv_scale0_0.weight"].dtype)
     with torch.no_grad():
         for name, parameter in _released_parameters(flow):
             parameter.copy_(state[name])
@@ -110,8 +121,10 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
         )
     if all(flow.graph != camera_graph(flow.graph.views, kind) for kind in get_args(Connections)):
         problems.append(f"flow: expected connections {', '.join(get_args(Connections))}, found the graph {flow.graph}")
-    if flow.graph.views > 10:
-        problems.append(f"flow: expected at most 10 views, found {flow.graph.views}: the released names are ambiguous")
+    if flow.graph.views > _MOST_VIEWS:
+        problems.append(
+            f"flow: expected at most {_MOST_VIEWS} views, found {flow.graph.views}: the released names are ambiguous"
+        )
     for block, permutation in enumerate(flow.permutations.cpu()):
         if not torch.equal(permutation, channel_permutations(block, flow.graph.views, flow.channels)):
             problems.append(f"flow: block {block}: its permutation isn't that of the released code")
@@ -181,7 +194,19 @@ def _fusion(source: str, names: set[str], fusion: Fusion | None) -> Fusion:
     return fusion or "conv2d"
 
 
-def _compare(source: str, found: Mapping[str, torch.Size], expected: Mapping[str, Tensor]) -> None:
+def _kernel(source: str, state: Mapping[str, Tensor], name: str) -> tuple[int, int, int, int]:
+    """Shape of a convolution's weight."""
+    shape = tuple(state[name].shape) if name in state else None
+    if shape is None or len(shape) != 4 or 0 in shape:
+        found = "none" if shape is None else list(shape)
+        raise InputError(
+            f"{source}: {name}: expected a weight [out, in, height, width], found {found}: "
+            "the checkpoint isn't of an architecture that can be read"
+        )
+    return shape
+
+
+def _compare(source: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     problems = []
     for what, names in (
         ("missing", expected.keys() - found.keys()),
@@ -195,26 +220,9 @@ def _compare(source: str, found: Mapping[str, torch.Size], expected: Mapping[str
                 "the checkpoint isn't of an architecture that can be read"
             )
     for name in sorted(expected.keys() & found.keys()):
-        if expected[name].shape != found[name]:
-            problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name])}")
+        if expected[name].shape != found[name].shape:
+            problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name].shape)}")
+        elif not found[name].is_floating_point():
+            problems.append(f"{source}: {name}: expected floating-point numbers, found {found[name].dtype}")
     if problems:
         raise InputError(problems[:_LISTED])
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a checkpoint of the released code, found no file") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: expected a whole checkpoint that torch.save wrote, found a file that can't be read "
-            f"({reason}): copy it again"
-        ) from None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise InputError(
-            f"{path}: expected a state dict (names and tensors), found {type(state).__name__}: "
-            "give the file that the released code's save_weights writes"
-        )
-    return state
