@@ -40,8 +40,9 @@ rule extract_features:
     threads: RUN.features.threads + RUN.features.workers
     resources:
         gpu=int(RUN.features.device != "cpu"),
-        mem_mb=6000,
-        runtime=120,
+        # Measured at 768 px on a CPU: 2.3 GB and 0.8 GB for each worker.
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
         # Not parameters: how many processes and threads work on it changes no feature.
         workers=RUN.features.workers,
         network_threads=RUN.features.threads,

@@ -17,6 +17,7 @@ rule train_flow:
     threads: RUN.training.threads
     resources:
         gpu=int(RUN.training.device != "cpu"),
+        # Measured at full size on a CPU: 4.1 GB and 3.5 MB for each training sample; 12 GB are enough for 2,000.
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         # Not a parameter: it changes no flow.

@@ -14,8 +14,9 @@ if RUN.rendering is not None:
             "../../envs/multiflow.yaml"
         threads: 1
         resources:
-            mem_mb=3000,
-            runtime=720,
+            # Measured at 384 px: 0.6 GB; what a picture takes grows with its area.
+            mem_mb=lambda wildcards, attempt: 3000 * attempt,
+            runtime=lambda wildcards, attempt: 720 * attempt,
         params:
             root=DATASET_ROOT,
             rendering=RUN.rendering.model_dump(mode="json"),
