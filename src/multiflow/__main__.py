@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from multiflow.errors import InputError
 
@@ -35,13 +36,49 @@ def main(arguments: list[str] | None = None) -> int:
         help="the clamp with which the checkpoint was trained, a setting of the released code that it does not store "
         "(default: 1.9)",
     )
+    importer.add_argument(
+        "--features", type=Path, help="results/<run>/features/<class>.h5, to inspect single parts with the flow"
+    )
+    importer.add_argument(
+        "--foreground", type=Path, help="results/<run>/foreground/<method>/<class>.h5 (default: all is foreground)"
+    )
+    importer.add_argument(
+        "--to-grid", choices=["nearest", "bilinear"], default="nearest", help="foreground.to_grid (default: nearest)"
+    )
     exporter = tools.add_parser("export-checkpoint", help="turn a flow into a checkpoint of the released code")
     exporter.add_argument("flow", type=Path, help="a trained flow, .safetensors")
     exporter.add_argument("released", type=Path, help="the state dict to write, .pt")
+    inspector = tools.add_parser(
+        "inspect",
+        help="score the photographs of one part with a trained flow",
+        description="Prints the scores and writes panel.png, score.json, anomaly_maps.npy and a picture per view.",
+    )
+    inspector.add_argument("flow", type=Path, help="a trained flow, .safetensors")
+    inspector.add_argument("folder", type=Path, nargs="?", help="the folder with the photographs, one per camera")
+    inspector.add_argument(
+        "--views", type=Path, nargs="+", metavar="FILE", help="the photographs, in the order of the flow's cameras"
+    )
+    inspector.add_argument(
+        "--output", type=Path, help="the folder to write (default: results/inspection/<class>/<folder>)"
+    )
+    inspector.add_argument(
+        "--backbone", type=Path, metavar="FILE", help="the backbone's weights (default: those of the flow's run)"
+    )
+    inspector.add_argument(
+        "--foreground",
+        type=Path,
+        metavar="FILE",
+        help="the weights of the foreground's network, if it has one (default: those of the flow's run)",
+    )
+    inspector.add_argument("--threads", type=int, help="CPU threads (default: those of the flow's training)")
     chosen = parser.parse_args(arguments)
+    if chosen.tool == "inspect" and (chosen.folder is None) == (chosen.views is None):
+        inspector.error("give a folder, or the photographs with --views")
     try:
-        if chosen.tool == "import-checkpoint":
-            _import(chosen.released, chosen.flow, chosen.fusion, chosen.clamp)
+        if chosen.tool == "inspect":
+            _inspect(chosen)
+        elif chosen.tool == "import-checkpoint":
+            _import(chosen)
         else:
             _export(chosen.flow, chosen.released)
     except InputError as error:
@@ -50,17 +87,48 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _import(released: Path, output: Path, fusion: str | None, clamp: float) -> None:
+def _inspect(chosen: argparse.Namespace) -> None:
+    import logging
+
+    from multiflow.inspection import compare, inspect_part, write_inspection
+
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
+    pictures = chosen.views or chosen.folder
+    found = inspect_part(chosen.flow, pictures, chosen.backbone, chosen.foreground, chosen.threads)
+    folder = chosen.folder or found.photographs[0].path.absolute().parent
+    output = chosen.output or Path("results/inspection", found.recipe.class_name, folder.absolute().name)
+    files = write_inspection(found, output)
+    rows = [
+        (item.view.camera, f"{score:.4f}", item.path.name + (" (mirrored)" if item.view.flip else ""))
+        for item, score in zip(found.photographs, found.image_scores, strict=True)
+    ]
+    width = max(len(camera) for camera, _, _ in rows)
+    print(f"{found.recipe.class_name}, {len(rows)} views, {found.rule}")
+    for camera, score, picture in rows:
+        print(f"  {camera:<{width}}  {score:>9}  {picture}")
+    scores = found.sample_scores
+    print(f"sample score {scores[found.score_rule]:.4f} (maximum {scores['max']:.4f}, mean {scores['mean']:.4f})")
+    print(compare(found))
+    print(f"{output}: {', '.join(path.name for path in files)}")
+
+
+def _import(chosen: argparse.Namespace) -> None:
     from multiflow.flow.checkpoint import save_flow
     from multiflow.flow.released import import_released
-    from multiflow.flow_input import Scaling
+    from multiflow.flow_input import Scaling, open_input
+    from multiflow.recipe import Recipe
 
-    # argparse checks the choice of fusion.
-    flow = import_released(released, fusion=fusion, clamp=clamp).float()  # type: ignore[arg-type]
+    flow = import_released(chosen.released, fusion=chosen.fusion, clamp=chosen.clamp).float()
+    metadata: dict[str, Any] = {"imported": chosen.released.name}
+    if chosen.features is not None:
+        recipe = Recipe.of(open_input(chosen.features, chosen.foreground, chosen.to_grid))
+        if recipe is None:
+            raise InputError(f"{chosen.features}: these features were made by an older version; delete them and rerun")
+        metadata["recipe"] = recipe.metadata()
     # The released code feeds the features as they are.
     scaling = Scaling.identity(flow.channels)
-    save_flow(output, flow, {"imported": released.name}, {"scaling.mean": scaling.mean, "scaling.std": scaling.std})
-    print(f"{output}: {flow.extra_repr()}")
+    save_flow(chosen.flow, flow, metadata, {"scaling.mean": scaling.mean, "scaling.std": scaling.std})
+    print(f"{chosen.flow}: {flow.extra_repr()}")
 
 
 def _export(path: Path, output: Path) -> None:

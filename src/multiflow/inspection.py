@@ -180,7 +180,7 @@ def inspect_part(
         assignment = assign_cameras(pictures, recipe)
     else:
         check_count(pictures, recipe, "--views")
-        assignment = Assignment(list(pictures), "as given")
+        assignment = Assignment(list(pictures), "assigned as given")
     photographs = load_photographs(assignment, recipe)
     device = select_device("auto", "device")
     weights = _weights(backbone, flow, "backbone", recipe.backbone_sha256)
@@ -189,7 +189,8 @@ def inspect_part(
         foreground = _weights(foreground, flow, recipe.foreground.method, recipe.foreground_sha256)
     inside = _inside(photographs, recipe.foreground, foreground, (features.shape[2], features.shape[3]))
 
-    scorer = FlowScorer(flow, device, threads or metadata.get("threads", 1))
+    flow_threads = threads or metadata.get("threads", 1)
+    scorer = FlowScorer(flow, device, flow_threads)
     scorer.check(weights, features.shape[0], features.shape[1])
     maps = scorer(torch.from_numpy(features), torch.from_numpy(inside))
     if not np.isfinite(maps).all():
@@ -200,6 +201,7 @@ def inspect_part(
         "flow_sha256": checksum,
         "backbone_sha256": recipe.backbone_sha256,
         "recipe": recipe.metadata(),
+        "threads": flow_threads,
         "device": device_name(device),
         "versions": versions(),
         "revision": git_revision(),

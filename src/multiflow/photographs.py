@@ -89,7 +89,7 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
         )
     if not named:
         check_count(files, recipe, str(folder))
-        return Assignment(files, "by the order of the file names")
+        return Assignment(files, "assigned by the order of the file names")
     found: dict[str, list[Path]] = {}
     for path, (_, camera) in named.items():
         found.setdefault(camera, []).append(path)
@@ -117,7 +117,7 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
         )
     if problems:
         raise InputError(problems)
-    return Assignment([found[camera][0] for camera in recipe.cameras], "by the cameras in the file names")
+    return Assignment([found[camera][0] for camera in recipe.cameras], "assigned by the cameras in the file names")
 
 
 def check_count(files: Sequence[Path], recipe: Recipe, place: str) -> None:
