@@ -51,6 +51,15 @@ class Results:
                 means.append(statistics.fmean(complete))
         return _over_seeds(means)
 
+    def paired_differences(self, experiment: str, reference: str, metric: str) -> dict[str, float]:
+        """Experiment minus reference by class, in percentage points, a mean over the seeds that both have."""
+        ours = self._values.get((experiment, metric), {})
+        theirs = self._values.get((reference, metric), {})
+        pairs: defaultdict[str, list[float]] = defaultdict(list)
+        for class_name, seed in sorted(ours.keys() & theirs.keys()):
+            pairs[class_name].append(100 * (ours[class_name, seed] - theirs[class_name, seed]))
+        return {class_name: statistics.fmean(differences) for class_name, differences in pairs.items()}
+
 
 def _over_seeds(fractions: list[float]) -> Cell:
     """Mean and sample standard deviation (``n`` - 1 in the denominator) in percent; no std for one run."""

@@ -2,10 +2,13 @@ r"""A table as LaTeX: a ``table`` environment that needs booktabs and amssymb, f
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
+
 from multiflow.tables.model import MISSING, Cell, Column, Table
 from multiflow.tables.notes import DAGGER
 
-__all__ = ["escape", "format_latex"]
+__all__ = ["escape", "format_environment", "format_latex", "format_number"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -22,58 +25,107 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "×": r"$\times$",
+    "°": r"$^\circ$",
+    "µ": r"$\mu$",
     DAGGER: r"$^\dagger$",
 }
 
+_ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+"""Combining accents that LaTeX's own fonts can set on a letter."""
+
+_LETTERS = "ßæÆøØœŒłŁ¡¿–—‘’“”…"
+
 _WIDE = 6
 """Columns from which on a table is set in a smaller type."""
+
+_TALL = 45
+"""Rows on a page."""
 
 _LONG = 10
 """Characters above which a heading of several lines is broken at its hyphen, too."""
 
 
 def escape(text: str) -> str:
-    """Text with LaTeX's special characters made printable."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    """Text with LaTeX's special characters made printable; one that its fonts lack is named by its code."""
+    return "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+
+
+def _escaped(character: str) -> str:
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    parts = unicodedata.normalize("NFD", character)
+    accented = len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS
+    if character.isascii() or character in _LETTERS or accented:
+        return character
+    return f"[U+{ord(character):04X}]"
 
 
 def format_latex(table: Table) -> str:
     """A complete ``table`` environment: caption, label, rules, best bold, runner-up underlined, footnotes."""
-    stub = len(table.stub)
-    wide = len(table.columns) >= _WIDE
+    assert all(len(row.headings) == len(table.stub) for row in table.rows)
     heads = [escape(text) for text in table.stub] + [_heading(column) for column in table.columns]
     stub_alignment = "".join("c" if isinstance(text, bool) else "l" for text in table.rows[0].headings)
-    lines = [
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{escape(table.caption)}.}}",
-        rf"\label{{tab:{table.name}}}",
-        r"\scriptsize" if wide else r"\small",
-        *([r"\setlength{\tabcolsep}{3pt}"] if wide else []),
-        rf"\begin{{tabular}}{{{stub_alignment}{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join(heads) + r" \\",
-        r"\midrule",
-    ]
+    rows = []
     for row in table.rows:
-        if row.rule_above:
-            lines.append(r"\midrule")
         cells = [_row_heading(heading) for heading in row.headings] + [_cell(cell) for cell in row.cells]
-        lines.append(" & ".join(cells) + r" \\")
+        rows.append((r"\midrule" + "\n" if row.rule_above else "") + " & ".join(cells))
     notes = [escape(note) for note in table.notes]
     if any(cell.rank for row in table.rows for cell in row.cells):
         notes.append(rf"\textbf{{Bold}}: best of a {table.compared}, \underline{{underlined}}: runner-up.")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if notes:
+    return format_environment(
+        table.name,
+        escape(table.caption),
+        stub_alignment + "r" * len(table.columns),
+        " & ".join(heads),
+        rows,
+        notes,
+        wide=len(table.columns) >= _WIDE,
+    )
+
+
+def format_environment(
+    name: str, caption: str, alignment: str, head: str, rows: Sequence[str], notes: Sequence[str], *, wide: bool = False
+) -> str:
+    """A ``table`` environment, or several where the rows do not fit on a page.
+
+    Args:
+        name: for its label.
+        caption: one sentence without its full stop.
+        alignment: of the columns.
+        head: the row of headings; more of them end in a double backslash.
+        rows: without the double backslash at their end.
+        notes: footnotes below the last row.
+        wide: whether it is set in a smaller type.
+    """
+    lines = []
+    for start in range(0, len(rows), _TALL):
         lines += [
-            "",
-            r"\smallskip",
-            r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
-            *(rf"{note}\par" for note in notes),
-            r"\end{minipage}",
+            r"\begin{table}[htbp]",
+            r"\centering",
+            *(
+                [rf"\caption{{{caption}.}}", rf"\label{{tab:{name}}}"]
+                if start == 0
+                else [r"\addtocounter{table}{-1}", rf"\caption{{{caption} (continued).}}"]
+            ),
+            r"\scriptsize" if wide else r"\small",
+            *([r"\setlength{\tabcolsep}{3pt}"] if wide else []),
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in rows[start : start + _TALL]),
+            r"\bottomrule",
+            r"\end{tabular}",
         ]
-    lines.append(r"\end{table}")
-    assert all(len(row.headings) == stub for row in table.rows)
+        if notes and start + _TALL >= len(rows):
+            lines += [
+                "",
+                r"\smallskip",
+                r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
+                *(rf"{note}\par" for note in notes),
+                r"\end{minipage}",
+            ]
+        lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 
 
@@ -99,4 +151,10 @@ def _cell(cell: Cell) -> str:
         value = rf"\textbf{{{value}}}"
     elif cell.rank == 2:
         value = rf"\underline{{{value}}}"
+    return format_number(cell, value)
+
+
+def format_number(cell: Cell, value: str = "") -> str:
+    """A number ± its std, without bold and underline unless ``value`` has them."""
+    value = value or cell.printed
     return rf"{value} {{\scriptsize $\pm$ {cell.printed_std}}}" if cell.printed_std else value

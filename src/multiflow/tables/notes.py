@@ -9,7 +9,7 @@ from multiflow.tables.aggregate import Results
 from multiflow.tables.context import TableContext
 from multiflow.tables.model import MISSING, Row
 
-__all__ = ["DAGGER", "footnotes"]
+__all__ = ["DAGGER", "data_note", "footnotes"]
 
 DAGGER = "†"
 """Marks a published number."""
@@ -38,13 +38,11 @@ def footnotes(
         contradictions: by experiment, the settings with which it is not its row, in words; the row is empty.
     """
     contradictions = contradictions or {}
-    classes = len(context.classes)
     shown = [experiment for experiment in experiments if experiment not in contradictions]
     main = _main(shown or experiments, context)
     runs = {experiment: _runs(experiment, metrics, results, context) for experiment in experiments}
     notes = [
-        f"{context.dataset} ({context.data_protocol}), {_count(classes, 'class', 'classes')}; "
-        f"percent, {_spread(runs[main])}."
+        f"{_data(context)}; percent, {_spread(runs[main])}.",
     ]
     if main in context.experiments:
         sentences = context.experiments[main].protocol.sentences().values()
@@ -60,12 +58,26 @@ def footnotes(
         notes.append(_published_note(name))
     if context.published is not None and set(context.classes) != set(published_classes(context.published)):
         total = len(published_classes(context.published))
-        notes.append(f"Published averages are over {total} classes and not shown: this run has {classes}.")
+        own = len(context.classes)
+        notes.append(f"Published averages are over {total} classes and not shown: this run has {own}.")
     explained = [cell for row in rows if row.key in contradictions for cell in row.cells if cell.source == "measured"]
     if len(explained) < sum(cell.value is None for cell in cells):
         published = any(cell.value is None and cell.source == "published" for cell in cells)
         notes.append(f"{MISSING}: not computed{' or not published' if published else ''}.")
     return tuple(notes)
+
+
+def data_note(context: TableContext) -> str:
+    """The data set and the main experiment's protocol, where the run has it."""
+    note = f"{_data(context)}."
+    if _MAIN in context.experiments:
+        sentences = context.experiments[_MAIN].protocol.sentences().values()
+        note += " " + _sentence(f"Protocol of {_MAIN}: {'; '.join(sentences)}")
+    return note
+
+
+def _data(context: TableContext) -> str:
+    return f"{context.dataset} ({context.data_protocol}), {_count(len(context.classes), 'class', 'classes')}"
 
 
 def _main(experiments: Sequence[str], context: TableContext) -> str:
