@@ -80,7 +80,7 @@ def test_a_preempted_job_is_queued_again(checkout: SlurmCheckout, finished: Chec
     checkout.order("train_flow", "freeze")
     with Running(checkout) as run:
         job = checkout.wait_frozen()
-        urgent = ["--partition=urgent", f"--nodelist={job['NodeList']}", "--gpus=2", "--parsable"]
+        urgent = ["--partition=urgent", f"--nodelist={job['NodeList']}", "--nodes=1", "--gres=gpu:2", "--parsable"]
         identifier = cluster.call("sbatch", *urgent, "--output=/dev/null", "--wrap=sleep 600").strip()
         cluster.wait(lambda: cluster.job(identifier)["JobState"] == "RUNNING", "the urgent job to run")
         cluster.call("scancel", identifier)
