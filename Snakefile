@@ -29,8 +29,9 @@ rule results:
         rules.summarize.output.summary,
         rules.list_runs.output.page,
         expand(rules.make_table.output, table=TABLES),
-        rules.plot_views.output.figure,
-        expand(rules.plot_anomaly_maps.output.figure, class_name=RUN.classes_of(HEADLINE)),
+        expand(rules.plot_class.output, class_name=RUN.classes_of(HEADLINE)),
+        rules.plot_training.output,
+        rules.plot_metrics.output,
     localrule: True
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from checkout import Checkout, small_run
 
+PARTS = ("stud_brick", "coin_cell")
 EXPECTED_METRICS = {"sample_auroc", "sample_auroc_max", "sample_auroc_mean", "image_auroc", "pixel_auroc", "aupro"}
 RUNS = {
     ("multiflow", "stud_brick", 0), ("multiflow", "stud_brick", 1), ("multiflow", "coin_cell", 0),
@@ -76,8 +77,11 @@ def test_all_tables_are_filled_with_this_runs_numbers(rendered: Checkout) -> Non
 
 def test_figures_are_pictures(rendered: Checkout) -> None:
     figures = rendered.folder / "results/small/figures"
-    for name in ("views.png", "anomaly_maps/stud_brick.png", "anomaly_maps/coin_cell.png"):
-        assert (figures / name).read_bytes().startswith(b"\x89PNG"), name
+    names = [f"{kind}/{name}" for kind in ("anomaly_maps", "foreground", "detection") for name in PARTS]
+    names += ["training/classes", "training/experiments", "classes/detection", "classes/segmentation", "ablations"]
+    for name in names:
+        assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
+        assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF"), name
 
 
 def test_a_second_run_does_nothing_and_says_so(rendered: Checkout) -> None:
@@ -96,17 +100,17 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
     changes: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
         "seed": (
             changed_run(experiments=experiments | {"multiflow": {"seeds": [0, 1, 2]}}),
-            {"train_flow": 2, "evaluate_flow": 2},
+            {"train_flow": 2, "evaluate_flow": 2, "plot_class": 2, "plot_training": 1},
         ),
         "experiment": (
             changed_run(experiments=experiments | {"noise_none": {"classes": ["coin_cell"]}}),
-            {"train_flow": 1, "evaluate_flow": 1},
+            {"train_flow": 1, "evaluate_flow": 1, "plot_training": 1},
         ),
         "class": (
             changed_run(dataset={"image_folder": "realiad_128", "classes": ["stud_brick", "coin_cell", "flange_nut"]}),
             {
                 "render_class": 1, "flip_views": 1, "extract_features": 1, "segment_foreground": 1,
-                "train_flow": 2, "evaluate_flow": 2, "plot_anomaly_maps": 1, "plot_views": 1,
+                "train_flow": 2, "evaluate_flow": 2, "plot_class": 1, "plot_training": 1,
             },
         ),
         "name": (
@@ -115,14 +119,14 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
         ),
         "evaluation": (
             changed_run(evaluation={"sample_score": "mean"}),
-            {"evaluate_flow": 6, "plot_anomaly_maps": 2},
+            {"evaluate_flow": 6, "plot_class": 2},
         ),
         "training": (
             changed_run(experiments=experiments | {"no_cross_view": {"training": {"epochs": 5}, **one_class}}),
-            {"train_flow": 1, "evaluate_flow": 1},
+            {"train_flow": 1, "evaluate_flow": 1, "plot_training": 1},
         ),
     }  # fmt: skip
-    tables = {"make_table": 8, "list_runs": 1, "summarize": 1, "write_report": 1, "all": 1}
+    tables = {"make_table": 8, "plot_metrics": 1, "list_runs": 1, "summarize": 1, "write_report": 1, "all": 1}
     for name, (values, expected) in changes.items():
         overlay = rendered.write_config(values, f"{name}.yaml")
         found = planned(rendered.succeed(["config/demo.yaml", overlay], "-n"))

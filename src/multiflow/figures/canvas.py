@@ -1,9 +1,11 @@
-"""The sheet that all figures are drawn on: a grid of images with labels, and an atomic file."""
+"""What all figures share: one style, sizes in inches, and files that appear whole and are the same every time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -11,50 +13,104 @@ from matplotlib.figure import Figure
 
 from multiflow.store import atomic_path
 
-__all__ = ["image_grid", "label_columns", "label_row", "save_figure"]
+__all__ = [
+    "ANOMALOUS",
+    "BACKGROUND",
+    "GREY",
+    "MEASURED",
+    "NORMAL",
+    "PUBLISHED",
+    "Sheet",
+    "figure_style",
+    "save_figure",
+    "say",
+    "title_of",
+]  # fmt: skip
 
-matplotlib.use("Agg")
+# The colour-blind safe palette of Okabe and Ito.
+NORMAL = MEASURED = "#0072B2"
+ANOMALOUS = PUBLISHED = "#D55E00"
+GREY = "#666666"
+BACKGROUND = "#D4D4D4"
+"""What is masked out; none of the colours that stand for a score."""
 
-_INCHES = 1.35
-
-
-def image_grid(rows: int, columns: int, left: float = 0.9, right: float = 0.1) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of ``rows`` times ``columns`` square images without axes; margins in inches."""
-    width, height = columns * _INCHES + left + right, rows * _INCHES + 0.35
-    figure = Figure(figsize=(width, height), dpi=120)
-    axes = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": left / width,
-            "right": 1 - right / width,
-            "bottom": 0.05 / height,
-            "top": 1 - 0.3 / height,
-            "wspace": 0.03,
-            "hspace": 0.03,
-        },
-    )
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-    return figure, [list(row) for row in axes]
+_STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # texts can be searched
+}
+_DPI = 150
 
 
-def label_columns(axes: Sequence[Axes], labels: Sequence[str]) -> None:
-    """Write a label above each image of a row."""
-    for axis, label in zip(axes, labels, strict=True):
-        axis.set_title(label, fontsize=8, pad=3)
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in this project's style, whatever the user's own settings of Matplotlib are; also a decorator."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
 
 
-def label_row(axis: Axes, label: str) -> None:
-    """Write a label left of a row."""
-    axis.set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center", labelpad=5)
+class Sheet:
+    """A figure on which axes are placed in inches from its upper left corner.
+
+    Args:
+        width: inches.
+        height: inches.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width, height), dpi=_DPI)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes of this size at this place."""
+        place = (
+            left / self.width,
+            1 - (top + height) / self.height,
+            width / self.width,
+            height / self.height,
+        )
+        return self.figure.add_axes(place)
+
+    def picture_axes(self, left: float, top: float, size: float) -> Axes:
+        """A square for a picture: no ticks, no frame."""
+        axes = self.axes(left, top, size, size)
+        axes.set_axis_off()
+        return axes
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        """Write a text whose upper left corner is here; ``style`` as for Matplotlib's texts."""
+        self.figure.text(left / self.width, 1 - top / self.height, text, **({"ha": "left", "va": "top"} | style))
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure; it appears whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:], metadata={"Software": None})
+def say(axes: Axes, text: str) -> None:
+    """Write in empty axes why nothing is drawn."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=GREY)
+
+
+def title_of(name: str) -> str:
+    """A class or an experiment as it is printed."""
+    return name.replace("_", " ")
+
+
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write a figure once per path, in the format that the ending names; equal figures give equal bytes."""
+    for path in paths:
+        kind = path.suffix[1:]
+        metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=kind, metadata=metadata)

@@ -1,0 +1,104 @@
+"""The foreground masks over the views, flips applied (paper figure 3): a wrong flip or mask is seen at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from PIL import Image
+
+from multiflow.figures.canvas import GREY, Sheet, figure_style, save_figure, title_of
+from multiflow.images import load_image
+from multiflow.store import ForegroundFile
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["plot_foreground"]
+
+_PIXELS = 256
+_CELL, _GAP = 1.3, 0.04
+_LEFT, _TOP, _RIGHT, _BOTTOM = 1.15, 0.72, 0.08, 0.08
+_TINT = "#0072B2"
+_OUTLINE = "#F0E442"
+
+
+@figure_style()
+def plot_foreground(
+    class_name: str, samples: DataFrame, root: Path, foreground: ForegroundFile | None, *paths: Path
+) -> None:
+    """Draw the views of some samples as the flow gets them: mirrored where the flips say so, background tinted.
+
+    The samples are the first and the last of the training set, the first normal and the first anomalous one of
+    the test set. On a right table of flips the views of a row are turned copies of one part; on a wrong one a
+    text is mirrored, or a feature is on the other side.
+
+    Args:
+        class_name: for the title.
+        samples: the class's samples table.
+        root: the data set's folder.
+        foreground: the class's masks; None where everything is foreground.
+        paths: the files.
+    """
+    chosen = _choose(samples)
+    cameras = list(dict.fromkeys(samples["camera"]))
+    sheet = Sheet(
+        _LEFT + len(cameras) * (_CELL + _GAP) + _RIGHT,
+        _TOP + len(chosen) * (_CELL + _GAP) + _BOTTOM,
+    )
+    sheet.text(0.08, 0.08, title_of(class_name), fontsize=11, weight="bold")
+    method = "no masks: the whole image counts" if foreground is None else "background tinted blue"
+    sheet.text(sheet.width - _RIGHT - _GAP, 0.1, method, ha="right", color=GREY)
+    for row, (reason, split, key) in enumerate(chosen):
+        top = _TOP + row * (_CELL + _GAP)
+        name = key.removeprefix(class_name).strip("_")
+        sheet.text(_LEFT - 0.08, top + _CELL / 2, f"{reason}\n{name}", ha="right", va="center")
+        table = samples[(samples["split"] == split) & (samples["sample"] == key)]
+        masks = _masks(foreground, split, key)
+        for view, image in enumerate(table.itertuples()):
+            left = _LEFT + view * (_CELL + _GAP)
+            if row == 0:
+                flipped = "\nmirrored" if image.flip else "\nas it is"
+                sheet.text(left + _CELL / 2, _TOP - 0.06, cameras[view] + flipped, ha="center", va="bottom")
+            axes = sheet.picture_axes(left, top, _CELL)
+            picture = load_image(root / str(image.image), _PIXELS, bool(image.flip))
+            if masks is None:
+                axes.imshow(picture)
+                continue
+            mask = np.asarray(Image.fromarray(masks[view]).resize((_PIXELS, _PIXELS), Image.Resampling.NEAREST))
+            axes.imshow(_tinted(picture, mask))
+            if mask.any() and not mask.all():
+                axes.contour(mask, [0.5], colors=_OUTLINE, linewidths=0.8)
+            share = axes.text(
+                0.03, 0.03, f"{100 * masks[view].mean():.0f} %", transform=axes.transAxes, fontsize=7, color="white"
+            )
+            share.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+    save_figure(sheet.figure, *paths)
+
+
+def _choose(samples: DataFrame) -> list[tuple[str, str, str]]:
+    """What is drawn: a reason, the split and the sample's key."""
+    train = samples[samples["split"] == "train"]["sample"]
+    test = samples[samples["split"] == "test"].groupby("sample", sort=False)["label"].max()
+    chosen = [("training\nset", "train", str(key)) for key in dict.fromkeys([train.iloc[0], train.iloc[-1]])]
+    for reason, label in (("test set,\nnormal", 0), ("test set,\nanomalous", 1)):
+        chosen += [(reason, "test", str(key)) for key in test.index[test == label][:1]]
+    return chosen
+
+
+def _masks(foreground: ForegroundFile | None, split: str, key: str) -> NDArray[np.uint8] | None:
+    """The stored masks [V, S, S] of a sample."""
+    if foreground is None:
+        return None
+    stored = foreground.split(split)
+    return stored.mask(stored.samples.index(key))
+
+
+def _tinted(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """A picture whose background is tinted."""
+    tinted = 0.45 * picture / 255 + 0.55 * np.asarray(to_rgb(_TINT))
+    return np.where(mask[..., None] > 0, picture / 255, tinted)
