@@ -98,14 +98,13 @@ def _inspect(chosen: argparse.Namespace) -> None:
     folder = chosen.folder or found.photographs[0].path.absolute().parent
     output = chosen.output or Path("results/inspection", found.recipe.class_name, folder.absolute().name)
     files = write_inspection(found, output)
-    rows = [
-        (item.view.camera, f"{score:.4f}", item.path.name + (" (mirrored)" if item.view.flip else ""))
-        for item, score in zip(found.photographs, found.image_scores, strict=True)
-    ]
-    width = max(len(camera) for camera, _, _ in rows)
-    print(f"{found.recipe.class_name}, {len(rows)} views, {found.rule}")
-    for camera, score, picture in rows:
-        print(f"  {camera:<{width}}  {score:>9}  {picture}")
+    rows = [("camera", "score", "normal views below", "picture")]
+    for number, item in enumerate(found.photographs):
+        name = item.path.name + (" (mirrored)" if item.view.flip else "")
+        rows.append((item.view.camera, f"{found.image_scores[number]:.4f}", found.normal_below(number), name))
+    print(f"{found.recipe.class_name}, {len(found.photographs)} views, {found.rule}")
+    for row in rows:
+        print("  {:<8}{:>9}   {:<20}{}".format(*row))
     scores = found.sample_scores
     print(f"sample score {scores[found.score_rule]:.4f} (maximum {scores['max']:.4f}, mean {scores['mean']:.4f})")
     print(compare(found))

@@ -111,6 +111,13 @@ class Inspection:
         """The rule of the run that the flow is from; the paper's where it is not known."""
         return "max" if self.reference is None else self.reference.rule
 
+    def normal_below(self, view: int) -> str:
+        """How many normal test views of the same camera have a lower score than this view, in words."""
+        if self.reference is None:
+            return "-"
+        normal = self.reference.normal_views[view]
+        return f"{int((normal < self.image_scores[view]).sum())} of {len(normal)}"
+
     def photographed(self, values: NDArray[Any]) -> NDArray[Any]:
         """Maps [V, h, w] in the orientation of the photographs."""
         views = [view[:, ::-1] if item.view.flip else view for item, view in zip(self.photographs, values, strict=True)]
