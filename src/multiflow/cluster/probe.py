@@ -25,6 +25,7 @@ from multiflow.cluster.slurm import Request, ask
 __all__ = ["look_around", "probe_nodes"]
 
 _MESSAGE, _ANSWER = "from-here", "from-there"
+_SHARED = "this folder and the environment must be where all nodes see them: MULTIFLOW_ENVS=<shared folder> make env"
 
 
 def probe_nodes(requests: Sequence[Request], results: Path, seconds: float) -> list[Finding]:
@@ -86,7 +87,7 @@ class _Probe:
             return True
         state = self._state()
         if state and state[0] not in ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "COMPLETED"):
-            self._problem = f"the job ended as {state[0]} ({self._last_line()})"
+            self._problem = f"the job ended as {state[0]} ({self._last_line()}); {_SHARED}"
         elif not state or state[0] == "COMPLETED":
             # Its last file may be on its way.
             os.listdir(self._folder)
@@ -111,7 +112,7 @@ class _Probe:
         return [
             bad(
                 f"{self._name}: the job is {state[0].lower() if state else 'gone'} after {seconds:.0f} s, no answer "
-                f"in {self._folder.parents[1]} ({self._last_line()}): this folder must be one that all nodes share",
+                f"in {self._folder.parents[1]} ({self._last_line()}); {_SHARED}",
             )
         ]
 
@@ -134,7 +135,7 @@ class _Probe:
             return "no log"
         # srun adds how its task ended; what the task said stands above.
         said = [line for line in lines if not re.match(r"srun: |slurmstepd: ", line)]
-        return (said or lines or ["empty log"])[-1]
+        return said[-1] if said else lines[0] if lines else "empty log"
 
 
 def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> list[Finding]:
@@ -144,7 +145,7 @@ def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> 
     if answer["message"] == message:
         findings.append(good(f"{place}: shared file system seen there and back"))
     else:
-        findings.append(bad(f"{place}: does not see files written here; use a folder that all nodes share"))
+        findings.append(bad(f"{place}: does not see files written here; {_SHARED}"))
     here = {"python": platform.python_version(), "torch": version("torch")}
     there = {package: answer[package] for package in here}
     if there == here:
@@ -153,7 +154,7 @@ def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> 
         findings.append(
             bad(
                 f"{place}: environment: here Python {here['python']}, torch {here['torch']}; there {there['python']}, "
-                f"{there['torch']}; install it into a folder that all nodes share: MULTIFLOW_ENVS=<folder> make env",
+                f"{there['torch']}; {_SHARED}",
             )
         )
     if wants_gpu and answer["cuda"]:

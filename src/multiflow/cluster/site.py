@@ -86,14 +86,14 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
     if missing:
         return [bad(f"commands: {', '.join(missing)} not on PATH; run Snakemake on a login node")]
     findings = [_version(ask("sbatch", "--version"))]
-    configuration, described = ask("scontrol", "show", "config"), ask("scontrol", "show", "partition", "--oneliner")
+    configuration = ask("scontrol", "show", "config")
     if not configuration.ok:
         return [
             *findings,
             bad(f"controller: it does not answer ({configuration.reason}); try again when `sinfo` answers"),
         ]
     findings.append(_status(configuration.output, ask("sacct", "-X", "--noheader"), settings))
-    known = partitions(described.output)
+    known = partitions(ask("scontrol", "show", "partition", "--oneliner").output)
     refused, by_partition = set(), _by_partition(requests)
     for name, group in by_partition.items():
         finding = _partition(name, group, known)
