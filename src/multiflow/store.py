@@ -46,7 +46,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     temporary = target.with_name(f"{beginning}{os.getpid()}.partial")
     try:
+        # Some libraries write files that nobody else may read; a run's results are a group's.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, target)

@@ -42,8 +42,13 @@ def build_flow(settings: config.Flow, channels: int, views: int) -> MultiFlow:
         clamp=settings.clamp,
         clamp_slope=settings.clamp_slope,
         fusion=settings.fusion,
-        transform_first=settings.transform_first,
+        attention=settings.attention,
+        attention_heads=settings.attention_heads,
+        gamma=settings.gamma,
         conditional=settings.noise != "none",
+        condition_per_feature=settings.noise_shape == "features",
+        transform_first=settings.transform_first,
+        output_limit=settings.output_limit,
     )
 
 
@@ -160,6 +165,7 @@ def train_flow(
     model.train()
     started, first, shown = time.monotonic(), state.epoch, 0.0
     history.parent.mkdir(parents=True, exist_ok=True)
+    history.unlink(missing_ok=True)  # it may have a second name, which is not to be overwritten
     with open(history, "w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(record) + "\n" for record in state.history)
         for epoch in range(state.epoch, training.epochs):
@@ -194,18 +200,19 @@ def train_flow(
             "class": data.features.attribute("class"),
             "seed": seed,
             "threads": training.threads,
+            "fingerprint": fingerprint,
             "recipe": None if recipe is None else recipe.metadata(),
         },
         extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
     )
     checkpoint.unlink(missing_ok=True)
-    _link(output, checkpoint.with_suffix(output.suffix))
-    _link(history, checkpoint.with_suffix(history.suffix))
+    for made in (output, history):
+        _link(made, _second_name(made, checkpoint))
 
 
 def _take_up(output: Path, history: Path, checkpoint: Path, fingerprint: str) -> bool:
     """Give a training that was finished before, and whose outputs were deleted, its outputs again."""
-    flow, log = checkpoint.with_suffix(output.suffix), checkpoint.with_suffix(history.suffix)
+    flow, log = _second_name(output, checkpoint), _second_name(history, checkpoint)
     try:
         known = read_header(flow)[1].get("fingerprint")
     except InputError:
@@ -216,6 +223,10 @@ def _take_up(output: Path, history: Path, checkpoint: Path, fingerprint: str) ->
     _link(log, history)
     _link(flow, output)
     return output.exists()
+
+
+def _second_name(made: Path, checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.stem}.finished{made.suffix}")
 
 
 def _link(made: Path, name: Path) -> None:
@@ -239,7 +250,7 @@ def _step(
     """One optimizer step on samples [B, V, C, H, W]; the noise is drawn on the CPU, the same on every device."""
     noise, condition = sample_noise(
         flow.noise,
-        (samples.shape[0], samples.shape[-2], samples.shape[-1]),
+        samples.shape if flow.noise_shape == "features" else (len(samples), *samples.shape[-2:]),
         standard_deviation=flow.noise_std,
         softflow_exponent=flow.softflow_exponent,
         condition_scale=flow.condition_scale,

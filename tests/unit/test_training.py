@@ -105,6 +105,27 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(write_f
     assert output.read_bytes() == whole.read_bytes()
 
 
+def test_a_finished_training_whose_outputs_were_deleted_is_not_repeated(
+    write_features: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = write_features()
+    output = tmp_path / "flow.safetensors"
+    train(features, output)
+    made, log = output.read_bytes(), output.with_suffix(".jsonl").read_bytes()
+    output.unlink()
+    output.with_suffix(".jsonl").unlink()
+    with caplog.at_level("INFO", logger="multiflow"):
+        train(features, output)
+    assert "taken up" in caplog.text
+    assert "training on" not in caplog.text
+    assert (output.read_bytes(), output.with_suffix(".jsonl").read_bytes()) == (made, log)
+    caplog.clear()
+    with caplog.at_level("INFO", logger="multiflow"):
+        train(features, output, seed=1)
+    assert "training on" in caplog.text
+    assert output.read_bytes() != made
+
+
 def test_scaling_of_the_training_set_travels_with_the_flow(write_features: Write, tmp_path: Path) -> None:
     features = write_features(value=5.0)
     output = tmp_path / "flow.safetensors"
