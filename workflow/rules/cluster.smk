@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from multiflow.cluster import Finding, Request, Settings, check_site, probe_nodes
+from multiflow.cluster import (
+    Finding,
+    Request,
+    Settings,
+    cancel_leftovers,
+    check_site,
+    claim_folder,
+    probe_nodes,
+)
 
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
@@ -49,5 +57,25 @@ def check_slurm_site():
     raise SystemExit(not all(finding.good for finding in findings))
 
 
+def own_slurm_jobs():
+    """No two jobs write one file: only this Snakemake submits from here, and what a killed one left is cancelled."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    global SLURM_CLAIM  # held until this process ends
+    try:
+        SLURM_CLAIM = claim_folder(Path.cwd())
+        count = cancel_leftovers(Path.cwd())
+    except InputError as error:
+        print(error, file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+    if count:
+        print(
+            f"Cancelled {count} jobs that an earlier Snakemake had left in the queue.",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 onstart:
     check_slurm_site()
+    own_slurm_jobs()

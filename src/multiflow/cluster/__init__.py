@@ -1,7 +1,8 @@
 """Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
 
+from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
 from multiflow.cluster.slurm import Request
 
-__all__ = ["Finding", "Request", "Settings", "check_site", "probe_nodes"]
+__all__ = ["Finding", "Request", "Settings", "cancel_leftovers", "check_site", "claim_folder", "probe_nodes"]
