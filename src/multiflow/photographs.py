@@ -62,8 +62,8 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
     """Find the views of one part in a folder.
 
     Where every file name tells its camera, as ``<anything>_<camera>_<anything>.jpg`` or ``<camera>.jpg``, that
-    decides. Where none does, the files are taken in the order of their names, 2 before 10. A PNG beside a picture
-    of the same name is its ground truth, as in Real-IAD, and left out.
+    decides. Where none does, the files are taken in the order of their names, 2 before 10. PNGs beside pictures of
+    another format are ground truth, as in Real-IAD, and left out with a warning.
 
     Args:
         folder: the folder; what is no picture, by its suffix, is left out.
@@ -76,8 +76,10 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with the pictures of one part, found none")
     files = sorted((path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES), key=_natural)
-    photographed = {path.stem for path in files if path.suffix.lower() != ".png"}
-    files = [path for path in files if path.suffix.lower() != ".png" or path.stem not in photographed]
+    masks = [path for path in files if path.suffix.lower() == ".png"]
+    if 0 < len(masks) < len(files):
+        files = [path for path in files if path not in masks]
+        logger.warning("%s: left out as ground truth: %s", folder, ", ".join(path.name for path in masks))
     names = {path: _name(path, recipe.cameras) for path in files}
     named = {path: name for path, name in names.items() if name is not None}
     wanted = f"expected a picture of each of {', '.join(recipe.cameras)}"

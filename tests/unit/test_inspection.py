@@ -69,13 +69,11 @@ def flow_of(run: Path) -> Path:
 
 @pytest.fixture
 def part(run: Path, tmp_path: Path) -> Path:
-    """A folder with the pictures of an anomalous test sample, and with their masks, as Real-IAD has them."""
+    """A folder with the pictures of an anomalous test sample."""
     folder = tmp_path / "part"
     folder.mkdir()
     for path in pictures_of(run):
         shutil.copy(path, folder)
-        if path.with_suffix(".png").exists():
-            shutil.copy(path.with_suffix(".png"), folder)
     return folder
 
 
@@ -100,6 +98,16 @@ def test_the_score_is_the_evaluations_bit_for_bit(run: Path, part: Path) -> None
     assert found.rule == "assigned by the cameras in the file names"
     assert not found.inside.all()
     assert [item.view.flip for item in found.photographs] == [False, True, False]
+
+
+def test_masks_beside_the_pictures_are_left_out(run: Path, part: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for path in pictures_of(run)[:2]:
+        shutil.copy(path.with_suffix(".png"), part)
+    assert_evaluations_scores(inspect_part(flow_of(run), part), run)
+    assert "left out as ground truth: thing_0007_NG_HS_C1_test2024.png, thing_0007" in caplog.text
+    picture(part).unlink()
+    with pytest.raises(InputError, match="found none of C2"):
+        inspect_part(flow_of(run), part)
 
 
 def test_names_without_cameras_are_taken_in_their_order(run: Path, tmp_path: Path) -> None:
@@ -152,7 +160,7 @@ def test_the_command_says_where_the_score_lies(
     assert f"sample score {own:.4f} (maximum" in printed
     lower = [int((part_of < own).sum()) for part_of in (values[:2], values[2:])]
     assert f"higher than {lower[0]} of 2 normal and {lower[1]} of 2 anomalous parts of the test set" in printed
-    assert re.search(rf"C2 +[0-9.]+ +[0-3] of 3 +{SAMPLE}_C2_test2024.jpg \(mirrored\)", printed)
+    assert re.search(rf"C2 +[0-9.]+ +[0-2] of 2 +{SAMPLE}_C2_test2024.jpg \(mirrored\)", printed)
     with pytest.raises(SystemExit):
         main(["inspect", str(flow_of(run))])
 
