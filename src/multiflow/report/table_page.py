@@ -39,13 +39,16 @@ def write_table_page(table: Table, path: str | Path) -> None:
 
 
 def format_cell(cell: Cell) -> str:
-    """A number as a table cell; sorted by its value with all digits, an empty one below all others."""
+    """A number as a table cell.
+
+    It is sorted by all its digits and found by those that are printed; one that is missing is below all others.
+    """
     if cell.value is None:
-        return f'<td class="number" data-order="-1">{cell.printed}</td>'
+        return f'<td class="number" data-order="-1" data-search="{cell.printed}">{cell.printed}</td>'
     text = {0: "{}", 1: "<b>{}</b>", 2: "<u>{}</u>"}[cell.rank].format(cell.printed)
     if cell.printed_std:
         text += f' <span class="std">± {cell.printed_std}</span>'
-    return f'<td class="number" data-order="{cell.value!r}">{text}</td>'
+    return f'<td class="number" data-order="{cell.value!r}" data-search="{cell.printed}">{text}</td>'
 
 
 def _heading(column: Column) -> str:
