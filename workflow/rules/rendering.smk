@@ -14,9 +14,9 @@ if RUN.rendering is not None:
             "../../envs/multiflow.yaml"
         threads: 1
         resources:
-            # Measured at 384 px: 0.6 GB; what a picture takes grows with its area.
+            # Measured at 384 px: 0.6 GB and 0.8 s a picture; both grow with its area.
             mem_mb=lambda wildcards, attempt: 3000 * attempt,
-            runtime=lambda wildcards, attempt: 720 * attempt,
+            runtime=lambda wildcards, attempt: 240 * attempt,
         params:
             root=DATASET_ROOT,
             rendering=RUN.rendering.model_dump(mode="json"),
