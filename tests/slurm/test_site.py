@@ -153,6 +153,17 @@ def test_snakemake_says_all_of_it_before_it_submits(checkout: SlurmCheckout) -> 
     assert lines[3].startswith("set-resources: there is no rule train_flaw")
 
 
+def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = checkout.folder / "home"
+    home.mkdir()
+    (home / ".cache").write_text("a file in the way, for root as well")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    lines = refused(checkout)
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"home directory: cannot write 1 MB to {home}/.cache (File exists)")
+
+
 def test_what_a_node_sees(site: Cluster, tmp_path: Path) -> None:
     findings = probe_nodes([CPU, GPU, Request("evaluate_flow", partition="gpu", gpus=1)], tmp_path, SECONDS)
     found = [(re.sub(r" \(.*?\)", "", finding.text.split(": ")[0]), finding.good) for finding in findings]
