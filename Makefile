@@ -1,5 +1,5 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo test lint bench env lock schema
+.PHONY: help demo inspect test lint bench env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -8,6 +8,9 @@ help:   ## these lines
 
 demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 30 minutes)
 	@workflow/run_demo.sh
+
+inspect: env  ## score new photographs of one part: make inspect FLOW=<a trained flow> PHOTOS=<folder>
+	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(FLOW),"$(FLOW)",--help) "$(PHOTOS)" $(OPTIONS)
 
 test: env  ## the whole test suite (at most 20 minutes)
 	@.venv/bin/python -m pytest
