@@ -10,7 +10,7 @@ demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at
 	@workflow/run_demo.sh
 
 inspect: env  ## score new photographs of one part: make inspect FLOW=<a trained flow> PHOTOS=<folder>
-	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(FLOW),"$(FLOW)",--help) "$(PHOTOS)" $(OPTIONS)
+	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(FLOW),"$(FLOW)",--help) $(if $(PHOTOS),"$(PHOTOS)") $(OPTIONS)
 
 test: env  ## the whole test suite (at most 20 minutes)
 	@.venv/bin/python -m pytest
