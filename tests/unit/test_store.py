@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import platform
+import resource
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from multiflow.errors import InputError
 from multiflow.store import FeatureFile, ForegroundFile, atomic_path, create_hdf5, write_strings
@@ -37,6 +42,54 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
         write_and_fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def write_hdf5(target: Path) -> None:
+    with create_hdf5(target, "features", {}) as file:
+        file["x"] = np.arange(100_000)
+
+
+def write_checkpoint(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        torch.save({"x": torch.arange(100_000)}, temporary)
+
+
+def write_text(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("x" * 100_000)
+
+
+@pytest.mark.parametrize("write", [write_hdf5, write_checkpoint, write_text])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    target = tmp_path / "a"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A limit on the size of a file stops writing where a full disk does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(
+            InputError, match=r"a: cannot be written whole: .*; make room in .* and start again"
+        ) as caught:
+            write(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught.value.problems) == 1
+    assert list(tmp_path.iterdir()) == []
+    write(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    own, other, fresh = (
+        tmp_path / f".a.txt.{name}.partial" for name in (f"{platform.node()}.{dead.pid}", "node9.7", "node9.8")
+    )
+    for left in (own, other, fresh):
+        left.touch()
+    os.utime(other, (0, 0))
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.touch()
+    assert sorted(tmp_path.iterdir()) == [fresh, tmp_path / "a.txt"]
 
 
 def test_hdf5_files_of_equal_content_have_equal_bytes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """One Snakemake at a time submits from a folder, and what a killed one left in the queue goes first.
 
-Snakemake's own lock outlives a Snakemake that was killed, so a user removes it with ``--unlock``; the jobs of the killed
-one outlive it as well. The next Snakemake submits the same jobs again, and two of them would write the same files.
+Snakemake's own lock outlives a Snakemake that was killed, so a user removes it with ``--unlock``; its jobs outlive it,
+too. The next Snakemake submits the same jobs again, and two of them would write the same files.
 """
 
 from __future__ import annotations
