@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize, PowerNorm, to_rgb
 from numpy.typing import NDArray
 
-from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, figure_style, save_figure, title_of
-from multiflow.figures.heat import COLORS, color_map, write_score
+from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, corner, figure_style, save_figure, title_of
+from multiflow.figures.heat import COLORS, color_map
 from multiflow.foreground import foreground_on_grid
 from multiflow.foreground.postprocess import dilate
 from multiflow.images import load_image, load_mask
@@ -82,7 +82,8 @@ def plot_anomaly_maps(
     """Draw some test samples: per view the image with the ground truth outlined, the anomaly map, the overlay.
 
     All maps share one colour scale, up to the highest score drawn. It begins at the background's score, 0, or,
-    where there is none, at the lowest score drawn. The background is shown as such.
+    where there is none, at the lowest score drawn, and follows the square root: faint spots are seen beside
+    bright ones. The background is shown as such.
 
     Args:
         class_name: for the title.
@@ -110,7 +111,7 @@ def plot_anomaly_maps(
     }
     drawn = np.stack(list(maps.values()))
     lowest = float(drawn.min()) if foreground is None else 0.0
-    norm = Normalize(lowest, max(float(drawn.max()), lowest + 1e-6))
+    norm = PowerNorm(0.5, lowest, max(float(drawn.max()), lowest + 1e-6))
 
     columns = 2 if len(chosen) > 1 and len(cameras) <= 6 else 1
     rows = -(-len(chosen) // columns)
@@ -139,7 +140,7 @@ def plot_anomaly_maps(
             column[0].imshow(picture)
             column[1].imshow(color_map(values, mask, norm, size))
             column[2].imshow(color_map(values, mask, norm, size, picture))
-            write_score(column[1], float(scores.image_scores[item.index, view]))
+            corner(column[1], f"{scores.image_scores[item.index, view]:.2f}")
             if row.mask:
                 _outline(column, load_mask(root / str(row.mask), None, bool(row.flip), ground_truth_threshold))
             if view == 0 and number % columns == 0:

@@ -21,6 +21,7 @@ __all__ = [
     "NORMAL",
     "PUBLISHED",
     "Sheet",
+    "corner",
     "figure_style",
     "save_figure",
     "say",
@@ -52,7 +53,7 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "pdf.fonttype": 42,  # texts can be searched
 }
-_DPI = 150
+_DPI = 130  # a report holds two sheets of pictures per class; this is 1.5 MB for both
 
 
 @contextmanager
@@ -100,6 +101,14 @@ class Sheet:
 def say(axes: Axes, text: str) -> None:
     """Write in empty axes why nothing is drawn."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=GREY)
+
+
+def corner(axes: Axes, text: str) -> None:
+    """Write a short text into the lower left corner of a picture."""
+    axes.text(
+        0.03, 0.035, text, transform=axes.transAxes, fontsize=6.5, color="white",
+        bbox={"facecolor": "black", "alpha": 0.65, "pad": 1.2, "linewidth": 0},
+    )  # fmt: skip
 
 
 def title_of(name: str) -> str:

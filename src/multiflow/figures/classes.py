@@ -100,7 +100,7 @@ def _draw_panel(axes: Axes, rows: list[str], measured: dict[str, Cell], publishe
     if not values:
         say(axes, "undefined for every class:\nthe test set lacks what it needs")
         return
-    margin = 0.04 * max(max(values) - min(values), 5.0)
+    margin = max(0.04 * (max(values) - min(values)), 0.5)
     axes.set_xlim(min(values) - margin, max(values) + margin)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
     axes.grid(axis="x")

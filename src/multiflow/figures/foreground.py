@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
-from multiflow.figures.canvas import GREY, Sheet, figure_style, save_figure, title_of
+from multiflow.figures.canvas import GREY, Sheet, corner, figure_style, save_figure, title_of
 from multiflow.images import load_image
 from multiflow.store import ForegroundFile
 
@@ -73,10 +72,7 @@ def plot_foreground(
             axes.imshow(_tinted(picture, mask))
             if mask.any() and not mask.all():
                 axes.contour(mask, [0.5], colors=_OUTLINE, linewidths=0.8)
-            share = axes.text(
-                0.03, 0.03, f"{100 * masks[view].mean():.0f} %", transform=axes.transAxes, fontsize=7, color="white"
-            )
-            share.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+            corner(axes, f"{100 * masks[view].mean():.0f} %")
     save_figure(sheet.figure, *paths)
 
 

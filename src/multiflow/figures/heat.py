@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.figures.canvas import BACKGROUND
 
-__all__ = ["COLORS", "color_map", "enlarge", "write_score"]
+__all__ = ["COLORS", "color_map", "enlarge"]
 
 COLORS = "inferno"
 
@@ -51,9 +49,3 @@ def color_map(
     grey = picture.mean(axis=2, keepdims=True) / 255
     strength = np.clip(norm(heat).data, 0, 0.75)[..., None]
     return np.where(outside, 0.4 * grey + 0.6 * flat, strength * colored + (1 - strength) * grey)
-
-
-def write_score(axes: Axes, score: float) -> None:
-    """The image score, in a corner of its map."""
-    text = axes.text(0.03, 0.04, f"{score:.2f}", transform=axes.transAxes, fontsize=6.5, color="white")
-    text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])

@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize, to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, figure_style, save_figure
-from multiflow.figures.heat import COLORS, color_map, write_score
+from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, corner, figure_style, save_figure
+from multiflow.figures.heat import COLORS, color_map
 from multiflow.images import image_array
 from multiflow.store import atomic_path
 
@@ -90,7 +90,7 @@ def draw_part(views: Sequence[PartView], norm: Normalize, title: str, note: str,
             if column == 0:
                 axes.text(-0.06, 0.5, _ROWS[row], transform=axes.transAxes, ha="right", va="center", fontsize=8)
             if row == 1:
-                write_score(axes, view.score)
+                corner(axes, f"{view.score:.2f}")
     bar = sheet.axes(_LEFT + width + 0.15, _TOP, 0.14, height - 0.5)
     sheet.figure.colorbar(ScalarMappable(norm, COLORS), cax=bar)
     bar.set_title("score", fontsize=8, loc="left")
