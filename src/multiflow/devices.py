@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,11 @@ import torch
 
 from multiflow.errors import InputError
 
-__all__ = ["device_name", "exact_float32", "select_device"]
+__all__ = ["device_name", "exact_float32", "gpu_failure", "select_device"]
+
+_FAILURE = re.compile(
+    r"CUDA (driver |unknown )?error|cuDNN error|CUBLAS_STATUS_|No CUDA GPUs are available|cudaGetDevice"
+)
 
 
 def select_device(wanted: str, key: str) -> torch.device:
@@ -35,6 +40,14 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()}"
+
+
+def gpu_failure(error: BaseException) -> str | None:
+    """What a GPU reported when it failed, in one line; None for any other error, a full GPU memory among them."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and _FAILURE.search(first)):
+        return first
+    return None
 
 
 @contextmanager

@@ -6,15 +6,20 @@ import fcntl
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
+from multiflow.cluster.failed_gpus import record_failed
 from multiflow.errors import InputError
 
 __all__ = ["job", "share_library"]
 
 logger = logging.getLogger("multiflow")
+
+_LOCK_SECONDS = 300.0
 
 
 @contextmanager
@@ -22,11 +27,12 @@ def job(log: str | Path) -> Iterator[None]:
     """Run a rule's work with its log file.
 
     Everything that the library logs goes to the log file; an :class:`InputError` is written to the log and to
-    standard error, a line a problem, and ends the process with exit status 1; any other exception is written
-    to the log with its traceback and raised again.
+    standard error, a line a problem, and ends the process with exit status 1; a GPU that fails is one line as well,
+    and its node is noted for the next attempt; any other exception is written to the log with its traceback and
+    raised again.
 
     The log is locked while the job runs, so that a job that outlived a killed Snakemake and the one that
-    replaces it do not work at the same time on one machine.
+    replaces it do not work at the same time.
     """
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,13 +41,7 @@ def job(log: str | Path) -> Iterator[None]:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("an earlier process still works on this job; waiting for it to end")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError:
-            logger.info("this file system has no locks; going on without")
+        _lock(stream)
         try:
             yield
         except InputError as error:
@@ -49,11 +49,49 @@ def job(log: str | Path) -> Iterator[None]:
                 logger.error(problem)
                 print(problem, file=sys.stderr)
             raise SystemExit(1) from None
-        except Exception:
-            logger.exception("unexpected error")
-            raise
+        except Exception as error:
+            failure = _gpu_failure(error)
+            if failure is None:
+                logger.exception("unexpected error")
+                raise
+            logs = next((folder for folder in path.parents if folder.name == "logs"), path.parent)
+            line = f"GPU of {record_failed(logs, failure)} failed: {failure}; a second attempt runs on another node"
+            logger.exception(line)
+            print(line, file=sys.stderr)
+            raise SystemExit(1) from None
         finally:
             logger.removeHandler(handler)
+
+
+def _lock(stream: TextIO) -> None:
+    """Wait for an earlier process; not for ever, since a file server may keep the lock of a node that died."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    told = False
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                logger.info("it still has not ended; going on")
+                return
+            if not told:
+                logger.info("an earlier process still works on this job; waiting for it to end")
+                told = True
+            time.sleep(0.2)
+        except OSError:
+            logger.info("this file system has no locks; going on without")
+            return
+        else:
+            return
+
+
+def _gpu_failure(error: Exception) -> str | None:
+    """See :func:`multiflow.devices.gpu_failure`; a rule that needs no torch does not load it."""
+    if "torch" not in sys.modules:
+        return None
+    from multiflow.devices import gpu_failure
+
+    return gpu_failure(error)
 
 
 def share_library() -> None:

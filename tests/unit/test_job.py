@@ -6,10 +6,14 @@ import logging
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from multiflow.cluster import exclude_failed
+from multiflow.devices import gpu_failure
 from multiflow.errors import InputError
 from multiflow.job import job
 
@@ -64,3 +68,39 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
         "second ends",
     ]
     assert "an earlier process still works on this job" in log.read_text()
+
+
+def test_a_gpu_that_fails_is_one_line_and_its_node_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURMD_NODENAME", "node7")
+    logs = tmp_path / "logs"
+    with pytest.raises(SystemExit) as caught, job(logs / "train_flow/a/b.log"):
+        raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "GPU of node7 failed: CUDA error: uncorrectable ECC error encountered; a second attempt runs on another node"
+    ]
+    assert "AcceleratorError" in (logs / "train_flow/a/b.log").read_text()
+    assert [exclude_failed(logs, attempt) for attempt in (1, 2, 3)] == [None, "--exclude=node7", None]
+
+
+def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
+    assert exclude_failed(tmp_path, 2) is None
+    yesterday = time.time() - 25 * 3600
+    (tmp_path / "failed_gpus.tsv").write_text(f"{yesterday:.0f}\tnode1\tCUDA error: unknown error\n")
+    assert exclude_failed(tmp_path, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("No CUDA GPUs are available"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error"), False),
+    ],
+)
+def test_what_counts_as_a_gpu_that_failed(error: Exception, failed: bool) -> None:
+    assert (gpu_failure(error) is not None) == failed

@@ -9,6 +9,7 @@ from multiflow.cluster import (
     cancel_leftovers,
     check_site,
     claim_folder,
+    exclude_failed,
     probe_nodes,
 )
 
@@ -55,6 +56,11 @@ def check_slurm_site():
         if all(finding.good for finding in findings):
             return
     raise SystemExit(not all(finding.good for finding in findings))
+
+
+def exclude_failed_gpus(wildcards, attempt):
+    """A second attempt runs on another node than those on which a GPU failed; Slurm alone knows this resource."""
+    return exclude_failed(Path(RESULTS) / "logs", attempt)
 
 
 def own_slurm_jobs():

@@ -43,6 +43,7 @@ rule extract_features:
         # Measured at 768 px on a CPU: 2.3 GB and 0.8 GB for each worker.
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+        slurm_extra=exclude_failed_gpus,
         # Not parameters: how many processes and threads work on it changes no feature.
         workers=RUN.features.workers,
         network_threads=RUN.features.threads,

@@ -20,6 +20,7 @@ rule train_flow:
         # Measured at full size on a CPU: 4.1 GB and 3.5 MB for each training sample; 12 GB are enough for 2,000.
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
+        slurm_extra=exclude_failed_gpus,
         # Not a parameter: it changes no flow.
         checkpoint_every=lambda wildcards: RESOLVED[wildcards.experiment].training.checkpoint_every,
     params:

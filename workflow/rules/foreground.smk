@@ -39,6 +39,7 @@ rule segment_foreground:
         # Measured on a CPU: 4.7 GB with one image at 1280 px.
         mem_mb=lambda wildcards, attempt: (5000 + 3000 * RUN.foreground.batch_size) * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
+        slurm_extra=exclude_failed_gpus,
         # Not a parameter: the number of images that run together changes no mask.
         batch_size=RUN.foreground.batch_size,
     params:

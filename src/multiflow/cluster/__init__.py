@@ -1,8 +1,18 @@
 """Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
 
+from multiflow.cluster.failed_gpus import exclude_failed
 from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
 from multiflow.cluster.slurm import Request
 
-__all__ = ["Finding", "Request", "Settings", "cancel_leftovers", "check_site", "claim_folder", "probe_nodes"]
+__all__ = [
+    "Finding",
+    "Request",
+    "Settings",
+    "cancel_leftovers",
+    "check_site",
+    "claim_folder",
+    "exclude_failed",
+    "probe_nodes",
+]
