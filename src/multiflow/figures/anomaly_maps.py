@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, PowerNorm, to_rgb
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, corner, figure_style, save_figure, title_of
-from multiflow.figures.heat import COLORS, color_map
+from multiflow.figures.heat import COLORS, color_map, score_norm
 from multiflow.foreground import foreground_on_grid
 from multiflow.foreground.postprocess import dilate
 from multiflow.images import load_image, load_mask
@@ -110,8 +110,8 @@ def plot_anomaly_maps(
         for index, values in maps.items()
     }
     drawn = np.stack(list(maps.values()))
-    lowest = float(drawn.min()) if foreground is None else 0.0
-    norm = PowerNorm(0.5, lowest, max(float(drawn.max()), lowest + 1e-6))
+    lowest = float(drawn.min())
+    norm = score_norm(lowest, float(drawn.max()), masked=foreground is not None)
 
     columns = 2 if len(chosen) > 1 and len(cameras) <= 6 else 1
     rows = -(-len(chosen) // columns)
@@ -147,7 +147,7 @@ def plot_anomaly_maps(
                 for axes, name in zip(column, _ROWS, strict=True):
                     axes.text(-0.06, 0.5, name, transform=axes.transAxes, ha="right", va="center")
     bar = sheet.axes(sheet.width - _RIGHT + 0.12, _TOP + _HEADING, 0.12, 3 * _CELL)
-    extend = "min" if float(drawn.min()) < lowest else "neither"
+    extend = "min" if foreground is not None and lowest < 0 else "neither"
     sheet.figure.colorbar(ScalarMappable(norm, COLORS), cax=bar, extend=extend)
     bar.set_title("score", fontsize=8, loc="left")
     if foreground is not None:
