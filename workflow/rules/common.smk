@@ -11,7 +11,7 @@ from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
 from multiflow.flips import read_flips
 from multiflow.job import share_library
-from multiflow.tables import TABLES, context_values, table_caption
+from multiflow.tables import TABLES, context_values, missing_latex, table_caption, table_place
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()

@@ -2,13 +2,13 @@
 
 # Plain values, made once: the tables are made again when one of them changes.
 TABLE_CONTEXT = context_values(RUN)
+# Why there is no PDF of the tables, in words; empty where LaTeX is there. Its rule is local, so this machine decides.
+MISSING_LATEX = missing_latex()
 
 
 def table_labels(wildcards):
     """How the report lists a table."""
-    number = wildcards.table.removeprefix("table")
-    name = f"Table {number}" if number.isdigit() else "Section 4.5.2"
-    return {"table": name, "shows": table_caption(wildcards.table)}
+    return {"table": table_place(wildcards.table), "shows": table_caption(wildcards.table)}
 
 
 rule make_table:
@@ -36,6 +36,82 @@ rule make_table:
         "../scripts/make_table.py"
 
 
+rule compare_ablations:
+    input:
+        metrics=rules.collect_metrics.output.metrics,
+    output:
+        csv=f"{RESULTS}/tables/ablation_tests.csv",
+        latex=f"{RESULTS}/tables/ablation_tests.tex",
+        page=report(
+            f"{RESULTS}/tables/ablation_tests.html",
+            caption="../report/ablation_tests.rst",
+            category="Tables",
+            labels={"table": "Ablations", "shows": "What each one changes, tested class by class"},
+        ),
+    log:
+        f"{RESULTS}/logs/compare_ablations.log",
+    localrule: True
+    conda:
+        "../../envs/multiflow.yaml"
+    params:
+        context=TABLE_CONTEXT,
+    message:
+        "testing the ablations"
+    script:
+        "../scripts/compare_ablations.py"
+
+
+rule compare_with_paper:
+    input:
+        metrics=rules.collect_metrics.output.metrics,
+    output:
+        csv=f"{RESULTS}/tables/comparison.csv",
+        latex=f"{RESULTS}/tables/comparison.tex",
+        page=report(
+            f"{RESULTS}/tables/comparison.html",
+            caption="../report/comparison.rst",
+            category="Comparison with the paper",
+            labels={"figure": "published and measured numbers"},
+        ),
+    log:
+        f"{RESULTS}/logs/compare_with_paper.log",
+    localrule: True
+    conda:
+        "../../envs/multiflow.yaml"
+    params:
+        context=TABLE_CONTEXT,
+    message:
+        "comparing with the paper"
+    script:
+        "../scripts/compare_with_paper.py"
+
+
+rule typeset_tables:
+    input:
+        tables=expand(rules.make_table.output.latex, table=TABLES),
+        ablations=rules.compare_ablations.output.latex,
+        comparison=rules.compare_with_paper.output.latex,
+    output:
+        pdf=report(
+            f"{RESULTS}/tables.pdf",
+            caption="../report/tables_pdf.rst",
+            category="Tables",
+            labels={"table": "tables.pdf", "shows": "All tables, to print"},
+        ),
+    log:
+        f"{RESULTS}/logs/typeset_tables.log",
+        latex=f"{RESULTS}/logs/typeset_tables.latex.log",
+    localrule: True
+    conda:
+        "../../envs/multiflow.yaml"
+    params:
+        title=f"Multi-Flow Bench: {RUN.dataset.name}, run {RUN.run}",
+    message:
+        "typesetting the tables"
+    script:
+        "../scripts/typeset_tables.py"
+
+
 rule summarize:
     input:
         metrics=rules.collect_metrics.output.metrics,
@@ -49,6 +125,7 @@ rule summarize:
         "../../envs/multiflow.yaml"
     params:
         context=TABLE_CONTEXT,
+        missing_latex=MISSING_LATEX,
     message:
         "writing the summary"
     script:

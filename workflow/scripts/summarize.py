@@ -5,17 +5,22 @@ from pathlib import Path
 from multiflow.job import job
 from multiflow.metrics import load_metrics
 from multiflow.store import atomic_path
-from multiflow.tables import context_from_values, format_text, make_table
+from multiflow.tables import compare_with_paper, context_from_values, format_text, make_table, summary_line
 
 with job(snakemake.log[0]):
     metrics_path = Path(snakemake.input.metrics)
     context = context_from_values(snakemake.params.context)
-    table = make_table("table1", load_metrics(metrics_path), context)
+    metrics = load_metrics(metrics_path)
+    table = make_table("table1", metrics, context)
     results = metrics_path.parent
+    missing = snakemake.params.missing_latex
+    pdf = f"not made: {missing}" if missing else f"{results}/tables.pdf"
     with atomic_path(snakemake.output.summary) as temporary:
         temporary.write_text(
-            f"{format_text(table)}\n\n"
+            f"{format_text(table)}\n"
+            f"{summary_line(compare_with_paper(metrics, context))}\n\n"
             f"Tables 1-7 as CSV and LaTeX   {results}/tables/\n"
+            f"the same on paper             {pdf}\n"
             f"every number, tidy            {metrics_path}\n"
             f"where each number came from   {results}/scores/<experiment>/<class>/seed<seed>.json\n"
             f"anomaly maps to look at       {results}/figures/\n",

@@ -15,7 +15,7 @@ from multiflow.tables.notes import footnotes
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["TABLES", "class_heading", "make_table", "metric_heading", "table_caption"]
+__all__ = ["TABLES", "class_heading", "make_table", "metric_heading", "table_caption", "table_place"]
 
 _METRICS = {
     "sample_auroc": "Sample-AUROC",
@@ -54,6 +54,12 @@ def table_caption(name: str) -> str:
     """What a table shows."""
     captions = {key: caption for key, (caption, _) in {**_AVERAGES, **_PER_CLASS}.items()}
     return captions[name] if name in captions else ABLATIONS[name].caption
+
+
+def table_place(name: str) -> str:
+    """Where in the paper a table stands."""
+    number = name.removeprefix("table")
+    return f"Table {number}" if number != name else "Section 4.5.2"
 
 
 def make_table(name: int | str, metrics: DataFrame, context: TableContext) -> Table:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from multiflow.published import PAPER, PUBLISHED_RUNS
 from multiflow.tables.ablation_tests import AblationTest, ablation_notes
 from multiflow.tables.ablations import ABLATIONS
-from multiflow.tables.build import class_heading, metric_heading
-from multiflow.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEffect, Comparison, summary_line
+from multiflow.tables.build import class_heading, metric_heading, table_place
+from multiflow.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEffect, Comparison
+from multiflow.tables.comparison_notes import EFFECT_NOTES, comparison_notes
 from multiflow.tables.context import TableContext
 from multiflow.tables.latex import escape, format_environment, format_number
 from multiflow.tables.model import MISSING
 from multiflow.tables.notes import data_note
-from multiflow.tables.significance import LEVEL, ONE_VALUE, WELCH, DifferenceTest
+from multiflow.tables.significance import DifferenceTest
 
 __all__ = ["format_ablation_tests_latex", "format_comparison_latex"]
-
-_CHANCE = f"{100 * LEVEL:g} %"
 
 
 def format_comparison_latex(comparison: Comparison | None, context: TableContext) -> str:
@@ -42,7 +40,7 @@ def _averages(cells: Sequence[ComparedCell]) -> str:
     rows = []
     for cell in cells:
         test = cell.test or DifferenceTest()
-        line = [_place(cell.table), escape(cell.heading), metric_heading(cell.metric)]
+        line = [table_place(cell.table), escape(cell.heading), metric_heading(cell.metric)]
         line += [format_number(cell.published), format_number(cell.measured), _signed(cell.difference)]
         rows.append([*line, _two(test.limit), _p(test.p), _p(cell.p_holm), _verdict(cell)])
     head = r"& & Metric & Published$^\dagger$ & Measured & Difference & Limit & $p$ & $p$ (Holm) & Verdict"
@@ -66,7 +64,7 @@ def _classes(cells: Sequence[ComparedCell], method: str, context: TableContext) 
             line += [_two(cell.test.limit), _verdict(cell)]
         rows.append(" & ".join(line))
     groups = "".join(
-        rf" & \multicolumn{{5}}{{c}}{{{metric_heading(metric)} ({_place(tables[metric])})}}" for metric in metrics
+        rf" & \multicolumn{{5}}{{c}}{{{metric_heading(metric)} ({table_place(tables[metric])})}}" for metric in metrics
     )
     rules = " ".join(rf"\cmidrule(lr){{{2 + 5 * index}-{6 + 5 * index}}}" for index in range(len(metrics)))
     names = r" & Published$^\dagger$ & Measured & Diff. & Limit & Verdict" * len(metrics)
@@ -85,46 +83,23 @@ def _effects(effects: Sequence[ComparedEffect]) -> str:
     rows = []
     for effect in effects:
         test = effect.test
-        line = [_place(test.table), escape(test.experiment.replace("_", " ")), metric_heading(test.metric)]
+        line = [table_place(test.table), escape(test.experiment.replace("_", " ")), metric_heading(test.metric)]
         line += [_signed(effect.published, effect.digits), _signed(test.difference), str(test.classes)]
         rows.append([*line, _p(test.ranks.p), _p(test.p_holm), effect.verdict])
     head = r"& Ablation & Metric & Published$^\dagger$ & Measured & Classes & $p$ & $p$ (Holm) & Verdict"
-    notes = [
-        "Ablation minus default, percentage points; measured: mean over the classes, each with the seeds that both "
-        "have. p: Wilcoxon's signed-rank test over the classes (paired, two-sided, exact), and after Holm's "
-        "correction over all tests of Tables 2 to 4 and section 4.5.2.",
-        f"Same or opposite direction: p below {_CHANCE} after the correction, and the published difference is not 0.",
-    ]
     return format_environment(
         "comparison-effects",
         "What each ablation changes, measured against published",
         "lllrrrrrl",
         head,
         _grouped(rows),
-        [escape(note) for note in notes],
+        [escape(note) for note in EFFECT_NOTES],
         wide=True,
     )
 
 
 def _explanation(comparison: Comparison, context: TableContext) -> str:
-    """The summary, and how to read the verdicts."""
-    tested = sum(not cell.repeats and cell.p_holm is not None for cell in comparison.cells)
-    sentences = [
-        f"{summary_line(comparison)}.",
-        data_note(context),
-        f"† Published: {PAPER}; a std is over {PUBLISHED_RUNS} runs.",
-        f"Limit: the largest difference that passes a two-sided test at {_CHANCE}: {WELCH} where both numbers have a "
-        "std; where one has none (a single seed; a number published without std), it counts as one more run of the "
-        f"other's spread ({ONE_VALUE}). What printing rounded off counts in favour of agreement.",
-        "Agree: the difference is within the limit. This is no proof of equality: a difference as large as the limit "
-        "would go unnoticed.",
-        f"Differ: p is below {_CHANCE} also after Holm's correction over all {tested} tested numbers. "
-        f"Cannot tell: only before it (if all were equal, {LEVEL * tested:.1f} would be expected), or no spread is "
-        "known.",
-        "Each number counts once: the averages of Tables 5 and 6 and the default's rows of Tables 2 to 4 and of "
-        "section 4.5.2 repeat Tables 1 and 7.",
-    ]
-    paragraphs = "".join(rf"{escape(text)}\par" + "\n" for text in sentences)
+    paragraphs = "".join(rf"{escape(note)}\par" + "\n" for note in comparison_notes(comparison, context))
     return r"{\footnotesize\setlength{\parindent}{0pt}" + f"\n{paragraphs}}}\n"
 
 
@@ -135,7 +110,7 @@ def format_ablation_tests_latex(tests: Sequence[AblationTest], context: TableCon
     rows = []
     for name in ABLATIONS:
         for experiment in dict.fromkeys(test.experiment for test in tests if test.table == name):
-            line = [_place(name), escape(experiment.replace("_", " "))]
+            line = [table_place(name), escape(experiment.replace("_", " "))]
             rows.append(line + [_tested(found.get((name, experiment, metric))) for metric in metrics])
     notes = [escape(note) for note in (data_note(context), *ablation_notes(tests))]
     head = " & ".join(["", "Ablation", *map(metric_heading, metrics)])
@@ -166,12 +141,6 @@ def _grouped(rows: Sequence[Sequence[str]]) -> list[str]:
         lines.append(("" if same or not lines else "\\midrule\n") + " & ".join(shown))
         before = row
     return lines
-
-
-def _place(table: str) -> str:
-    """A table as referred to."""
-    number = table.removeprefix("table")
-    return f"Table {number}" if number != table else "Sec. 4.5.2"
 
 
 def _verdict(cell: ComparedCell) -> str:

@@ -1,0 +1,18 @@
+"""Typeset all tables in one PDF."""
+
+from pathlib import Path
+
+from multiflow.job import job
+from multiflow.tables import write_pdf
+
+with job(snakemake.log[0]):
+    write_pdf(
+        [
+            ("Tables of the paper", [Path(path) for path in snakemake.input.tables]),
+            ("Tests of the ablations", [Path(snakemake.input.ablations)]),
+            ("Comparison with the paper", [Path(snakemake.input.comparison)]),
+        ],
+        snakemake.params.title,
+        Path(snakemake.output.pdf),
+        Path(snakemake.log.latex),
+    )
