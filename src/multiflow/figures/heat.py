@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize, PowerNorm, to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.figures.canvas import BACKGROUND
 
-__all__ = ["COLORS", "color_map", "enlarge"]
+__all__ = ["COLORS", "color_map", "enlarge", "score_norm"]
 
 COLORS = "inferno"
+
+
+def score_norm(lowest: float, highest: float, masked: bool) -> Normalize:
+    """The colour scale: it follows the square root, so that faint spots are seen beside bright ones.
+
+    Args:
+        lowest: score; the scale begins here where there is no background.
+        highest: score; the scale ends here.
+        masked: whether there is a background; the scale then begins at its score, 0.
+    """
+    begin = 0.0 if masked else lowest
+    return PowerNorm(0.5, begin, max(highest, begin + 1e-6))
 
 
 def enlarge(values: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.figures.canvas import BACKGROUND, GREY, Sheet, corner, figure_style, save_figure
-from multiflow.figures.heat import COLORS, color_map
+from multiflow.figures.heat import COLORS, color_map, score_norm
 from multiflow.images import image_array
 from multiflow.store import atomic_path
 
@@ -53,9 +53,14 @@ class PartView:
 
 
 def part_norm(views: Sequence[PartView], others: Sequence[float]) -> Normalize:
-    """The colour scale: from the lowest score in the foreground to the highest, of these views or of others."""
-    lowest = min(float(view.values[view.inside].min()) for view in views)
-    return Normalize(lowest, max(*(view.score for view in views), *others, lowest + 1e-6))
+    """The colour scale of all figures, up to the highest image score of these views or of others."""
+    lowest = min(float(view.values.min()) for view in views)
+    return score_norm(lowest, max(*(view.score for view in views), *others), _masked(views))
+
+
+def _masked(views: Sequence[PartView]) -> bool:
+    """Whether a view has background."""
+    return not all(view.inside.all() for view in views)
 
 
 @figure_style()
@@ -92,9 +97,10 @@ def draw_part(views: Sequence[PartView], norm: Normalize, title: str, note: str,
             if row == 1:
                 corner(axes, f"{view.score:.2f}")
     bar = sheet.axes(_LEFT + width + 0.15, _TOP, 0.14, height - 0.5)
-    sheet.figure.colorbar(ScalarMappable(norm, COLORS), cax=bar)
+    below = _masked(views) and min(view.values.min() for view in views) < 0
+    sheet.figure.colorbar(ScalarMappable(norm, COLORS), cax=bar, extend="min" if below else "neither")
     bar.set_title("score", fontsize=8, loc="left")
-    if not all(view.inside.all() for view in views):
+    if _masked(views):
         left, top = _LEFT + width + 0.15, _TOP + height - 0.36
         sheet.picture_axes(left, top, 0.14).imshow([[to_rgb(BACKGROUND)]])
         sheet.text(left, top + 0.16, "background", fontsize=6.5)
