@@ -19,6 +19,7 @@ with job(snakemake.log[0]):
         temporary.write_text(
             f"{format_text(table)}\n"
             f"{summary_line(compare_with_paper(metrics, context))}\n\n"
+            f"all of it, in a browser       {results}/report.html\n"
             f"Tables 1-7 as CSV and LaTeX   {results}/tables/\n"
             f"the same on paper             {pdf}\n"
             f"every number, tidy            {metrics_path}\n"
