@@ -150,6 +150,12 @@ class Foreground(Block):
         description="From the stored mask to the feature grid: `nearest` as in the paper, or the truncating "
         "`bilinear` that the released code does by accident. Fidelity 25.",
     )
+    empty: Literal["foreground", "background"] = Field(
+        "foreground",
+        description="What a view is in which no foreground is found, or none on the feature grid: all `foreground`, "
+        "so that it has a score, or, as in the released code, all `background`, so that all of it scores 0. "
+        "Fidelity 25.",
+    )
     weights: str = Field(
         "download",
         description="Checkpoint of `mvanet`: the path of MVANet's `Model_80.pth`, or `download`, which tries to fetch "
@@ -208,7 +214,29 @@ class Flow(Block):
         description="Views that pass messages: with the top view, between ring neighbours, both, none (Table 2).",
     )
     fusion: Literal["conv2d", "self_attention", "cross_view_attention"] = Field(
-        "conv2d", description="How a message is made (Table 3). Fidelity 17."
+        "conv2d", description="How a message is made (Table 3)."
+    )
+    attention: Literal["paper", "released"] = Field(
+        "paper",
+        description="How `fusion` attends. `paper`: of two views, the receiving one gives query and key; then layer "
+        "norm, ReLU. `released`: the key is the sending view's; then ReLU, layer norm. Fidelity 17.",
+    )
+    attention_heads: int = Field(
+        1,
+        ge=1,
+        description="Heads of the attention, a divisor of `hidden`: not given in the paper, 1 in the released "
+        "code. Fidelity 17.",
+    )
+    gamma: bool = Field(
+        True,
+        description="Scale the output of each st-network by a learned scalar per view, 0 at first, as in the released "
+        "code; the paper doesn't mention it. Fidelity 10.",
+    )
+    output_limit: float | None = Field(
+        1e6,
+        gt=0,
+        description="A block's outputs are clamped to plus and minus this value, as in the released code; empty: not "
+        "at all, the paper doesn't mention it. Fidelity 15.",
     )
     noise: Literal["none", "uniform", "softflow", "simplenet"] = Field(
         "simplenet",
@@ -219,6 +247,12 @@ class Flow(Block):
         ge=0,
         description="Standard deviation of `noise: simplenet`: sqrt(0.15) in the paper (a variance), 0.15 in the "
         "released code. Fidelity 3.",
+    )
+    noise_shape: Literal["map", "features"] = Field(
+        "map",
+        description="`map`: one value per pixel for all channels and views of a sample, as in the released code; "
+        "`features`: a value per feature, as equation 6 can be read, and all of a view's are its condition. "
+        "Fidelity 4.",
     )
     softflow_exponent: float = Field(
         1.0,
@@ -245,6 +279,8 @@ class Flow(Block):
             )
         if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels {self.kernels} must be odd and positive")
+        if self.hidden % self.attention_heads:
+            raise ValueError(f"attention_heads {self.attention_heads} must divide hidden, {self.hidden}")
         return self
 
 
@@ -264,6 +300,11 @@ class Training(Block):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     threads: int = Field(1, ge=1, description="CPU threads of a training; results on a CPU depend on it.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16).")
+    tf32: bool = Field(
+        True,
+        description="Convolve in TF32 where the GPU has it, as the released code does by PyTorch's default; else in "
+        "full float32. A CPU never does.",
+    )
     compile: bool = Field(
         False, description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine."
     )

@@ -293,7 +293,7 @@ def _inside(
     names = [str(item.path) for item in photographs]
     images = np.stack([item.array(settings.image_size) for item in photographs])
     masks = sample_masks(images, names, create_segmenter(settings, weights), settings)
-    return masks_on_grid(masks, names.__getitem__, grid, settings.to_grid).astype(bool)
+    return masks_on_grid(masks, names.__getitem__, grid, settings.to_grid, settings.empty).astype(bool)
 
 
 def _weights(given: Path | None, flow: Path, name: str, checksum: str) -> Path:

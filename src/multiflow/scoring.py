@@ -63,10 +63,8 @@ class FlowScorer:
             foreground: [V, H, W] bool, on the CPU.
         """
         inputs = self._scaling(features)[None].to(self._device)
-        # At test time the condition is a zero, a value never seen in training, as in the released code.
-        condition = torch.zeros_like(inputs[:, 0, :1]) if self._flow.conditional else None
         with exact_float32(self._threads):
-            z, log_determinant = self._flow(inputs, condition)
+            z, log_determinant = self._flow(inputs, self._flow.condition_of_test_time(inputs))
         scores: NDArray[np.float32] = (
             anomaly_map(z, log_determinant, foreground[None].to(self._device))[0].cpu().numpy()
         )

@@ -136,6 +136,9 @@ def train_flow(
     """
     device = select_device(training.device, "training.device")
     torch.set_num_threads(training.threads)
+    # PyTorch's defaults with tf32, but stated: convolutions only, no matrix products.
+    torch.backends.cudnn.allow_tf32 = training.tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
     scaling = Scaling.fit(data.features, features)
     samples, foreground = data.load("train", scaling)
     batches = _batches(len(samples), training, data.features.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 from snakemake.utils import update_config
 
 from multiflow import config_docs
-from multiflow.config import load_config, resolve_experiment
+from multiflow.config import Config, load_config, resolve_experiment
 from multiflow.errors import InputError
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -120,3 +121,46 @@ def test_schema_and_key_tables_are_up_to_date() -> None:
     assert (CONFIG / "schema.json").read_text() == config_docs.schema(), "run `make schema`"
     readme = (CONFIG / "README.md").read_text()
     assert readme == config_docs.insert_tables(readme), "run `make schema`"
+
+
+def fidelity_rows() -> dict[int, str]:
+    """The last column of the table of the 36 differences, by number."""
+    text = (CONFIG / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    return {int(row.split("|")[1]): row.split("|")[5].strip() for row in rows}
+
+
+def all_keys() -> dict[str, str]:
+    """Descriptions of all keys, by ``block.key``."""
+    keys = {name: field.description or "" for name, field in Config.model_fields.items()}
+    for block in ("dataset", "features", "foreground", "flow", "training", "evaluation"):
+        model = Config.model_fields[block].annotation
+        keys |= {f"{block}.{name}": field.description or "" for name, field in model.model_fields.items()}  # type: ignore[union-attr]
+    return keys
+
+
+def test_every_difference_is_a_key_a_slip_or_none() -> None:
+    rows, keys = fidelity_rows(), all_keys()
+    assert sorted(rows) == list(range(1, 37))
+    for number, text in rows.items():
+        kind = re.match(r"\*\*(key|slip|silent|same)\*\*", text)
+        assert kind, f"row {number}: {text}"
+        named = [name for name in re.findall(r"`([a-z_.0-9]+)`", text) if name in keys]
+        assert named or kind[1] != "key", f"row {number} names no key"
+        if kind[1] == "slip":
+            assert len(text) > 30, f"row {number} gives no reason"
+    for name, description in keys.items():
+        for number in re.findall(r"Fidelity (\d+)", description):
+            assert f"`{name}`" in rows[int(number)], f"row {number} does not name {name}"
+
+
+def test_the_released_protocol_sets_what_differs() -> None:
+    """Each key of `released.yaml` is named by a row and differs from the paper's default."""
+    released = yaml.safe_load((CONFIG / "released.yaml").read_text(encoding="utf-8"))
+    defaults, rows = load_config(merged()), fidelity_rows()
+    for block, values in released.items():
+        if block == "run":
+            continue
+        for name, value in values.items():
+            assert getattr(getattr(defaults, block), name) != value, name
+            assert any(f"`{block}.{name}`" in row for row in rows.values()), name

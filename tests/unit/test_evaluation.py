@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from test_training import TRAINING, train
+from test_training import FLOW, TRAINING, train
 
 from multiflow import config
 from multiflow.errors import InputError
 from multiflow.evaluation import compute_metrics, score_flow, write_metrics
+from multiflow.flow.checkpoint import read_header
 from multiflow.flow_input import open_input
 from multiflow.metrics import METRICS
 from multiflow.scores import ScoreFile
@@ -64,6 +65,21 @@ def test_a_score_does_not_depend_on_the_other_samples(trained: Path, write_featu
         target["test/features"][-1] = source["test/features"][-1]
     with score(trained, many, tmp_path / "m.h5") as first, score(trained, few, tmp_path / "f.h5") as second:
         assert np.array_equal(first.map(7), second.map(3))
+
+
+def test_every_choice_between_paper_and_released_code_reaches_the_flow(write_features: Write, tmp_path: Path) -> None:
+    features, output = write_features(), tmp_path / "flow.safetensors"
+    choices = {
+        "fusion": "cross_view_attention", "attention": "released", "attention_heads": 2, "gamma": False,
+        "output_limit": None, "transform_first": "first", "clamp_slope": 0.636,
+    }  # fmt: skip
+    flow = FLOW.model_copy(update=choices | {"noise_shape": "features", "noise": "softflow"})
+    train(features, output, TRAINING.model_copy(update={"epochs": 1}), flow)
+    architecture, _ = read_header(output)
+    assert {name: architecture[name] for name in choices} == choices
+    assert architecture["condition_per_feature"]
+    with score(output, features, tmp_path / "scores.h5") as scores:
+        assert np.isfinite(scores.map(0)).all()
 
 
 def test_the_background_scores_exactly_zero(

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from multiflow.errors import InputError
 from multiflow.flow import MultiFlow, anomaly_map, loss
+from multiflow.flow.attention import EdgeAttention
+from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow.coupling import OUTPUT_LIMIT
+from multiflow.flow.released import export_released
 from multiflow.views import CameraGraph, camera_graph
 
 FUSIONS = ("conv2d", "self_attention", "cross_view_attention")
@@ -50,7 +53,8 @@ def batch(flow: MultiFlow, size: int = 2, height: int = 4, width: int = 5) -> tu
     features = torch.randn(
         size, flow.graph.views, flow.channels, height, width, generator=generator, dtype=torch.float64
     )
-    condition = torch.randn(size, 1, height, width, generator=generator, dtype=torch.float64)
+    shape = features.shape if flow.condition_per_feature else (size, 1, height, width)
+    condition = torch.randn(shape, generator=generator, dtype=torch.float64)
     return features, condition if flow.conditional else None
 
 
@@ -339,3 +343,109 @@ def test_wrong_architectures_are_all_reported() -> None:
     with pytest.raises(InputError) as caught:
         MultiFlow(1, camera_graph(2), blocks=2, hidden=0, kernels=(4,), clamp=0, fusion="sum")  # type: ignore[arg-type]
     assert len(caught.value.problems) == 6
+
+
+# --- where the paper and its released code differ ---
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "attention of the paper": {"fusion": "cross_view_attention", "attention": "paper", "attention_heads": 2},
+    "self-attention of the paper": {"fusion": "self_attention", "attention": "paper"},
+    "no gamma": {"gamma": False},
+    "noise per feature": {"condition_per_feature": True},
+    "no output limit": {"output_limit": None},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_a_flow_that_is_trained_stored_and_inverted(name: str, tmp_path: Path) -> None:
+    flow = small_flow(camera_graph(3), **OPTIONS[name])
+    features, condition = batch(flow)
+    latents, log_determinant = flow(features, condition)
+    torch.testing.assert_close(flow.inverse(latents, condition), features, rtol=0, atol=1e-10)
+    loss(latents, log_determinant).backward()
+    for parameter_name, parameter in flow.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.any(), parameter_name
+    save_flow(tmp_path / "flow.safetensors", flow)
+    again, _, _ = load_flow(tmp_path / "flow.safetensors")
+    assert torch.equal(again(features, condition)[0], latents)
+    released = small_flow(camera_graph(3), fusion=OPTIONS[name].get("fusion", "conv2d"))
+    if name != "no output limit":  # which these values don't reach
+        plain, _ = released(features, batch(released)[1])
+        assert not torch.allclose(plain, latents)
+    with pytest.raises(InputError, match="the released code has no other"):
+        export_released(flow)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("rule", ["paper", "released"])
+@pytest.mark.parametrize("cross_view", [False, True])
+def test_attention_is_that_of_torch(cross_view: bool, rule: str, heads: int) -> None:
+    """Both orders, against torch's own module: what gives query, key and value, and what stands behind it."""
+    graph, generator = camera_graph(3), torch.Generator().manual_seed(0)
+    attention = EdgeAttention(
+        graph,
+        4,
+        cross_view=cross_view,
+        rule=rule,
+        heads=heads,
+        generator=generator,  # type: ignore[arg-type]
+    ).double()
+    with torch.no_grad():
+        for parameter in attention.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    maps = torch.randn(3, 2, 4, 3, 2, generator=generator, dtype=torch.float64)
+    messages = attention(maps)
+    for edge, (sender, receiver) in enumerate(graph.edges):
+        module = torch.nn.MultiheadAttention(4, heads, batch_first=True).double()
+        norm = torch.nn.LayerNorm(4).double()
+        with torch.no_grad():
+            module.in_proj_weight.copy_(attention.in_weight[edge])
+            module.in_proj_bias.copy_(attention.in_bias[edge])
+            module.out_proj.weight.copy_(attention.out_weight[edge])
+            module.out_proj.bias.copy_(attention.out_bias[edge])
+            norm.weight.copy_(attention.norm_weight[edge])
+            norm.bias.copy_(attention.norm_bias[edge])
+        sending, receiving = (maps[view].flatten(2).transpose(1, 2) for view in (sender, receiver))
+        query = receiving if cross_view else sending
+        key = receiving if cross_view and rule == "paper" else sending
+        attended, _ = module(query, key, sending)
+        expected = norm(attended).relu() if rule == "paper" else norm(attended.relu())
+        torch.testing.assert_close(messages[edge], expected.transpose(1, 2).view(2, 4, 3, 2))
+
+
+def test_without_gamma_a_flow_does_not_begin_as_a_permutation() -> None:
+    flow = small_flow(gamma=False)
+    assert not any(name.endswith("gamma") for name, _ in flow.named_parameters())
+    features, condition = batch(flow)
+    assert flow(features, condition)[1].abs().min() > 0
+
+
+def test_a_view_reads_its_own_condition() -> None:
+    flow = small_flow(camera_graph(3, "none"), condition_per_feature=True)
+    features, condition = batch(flow)
+    assert condition is not None
+    before, _ = flow(features, condition)
+    condition[:, 1] += 1
+    changed = (flow(features, condition)[0] - before).abs().amax(dim=(0, 2, 3, 4)) > 0
+    assert changed.tolist() == [False, True, False]
+    zero = flow.condition_of_test_time(features)
+    assert zero is not None
+    assert zero.shape == features.shape
+    assert not zero.any()
+    with pytest.raises(InputError, match=r"expected a condition \[2, 3, 6, 4, 5\], found \[2, 1, 4, 5\]"):
+        flow(features, condition[:, 0, :1])
+
+
+def test_the_output_limit() -> None:
+    graph = camera_graph(1)
+    features = torch.full((1, 1, 4, 1, 1), 9.0)
+    for limit, expected in ((5.0, 5.0), (None, 9.0)):
+        flow = MultiFlow(4, graph, blocks=1, hidden=2, kernels=(1,), conditional=False, output_limit=limit)
+        assert (flow(features)[0] == expected).all()
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        small_flow(attention="mine", attention_heads=3, output_limit=0.0)
+    assert len(caught.value.problems) == 3

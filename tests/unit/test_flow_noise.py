@@ -100,3 +100,18 @@ def test_background_is_zero_and_counts_in_the_mean() -> None:
     per_view = loss(latents, log_determinant, foreground, reduction="view")
     torch.testing.assert_close(per_view, scores.mean(dim=(2, 3)))
     torch.testing.assert_close(loss(latents, log_determinant, foreground), per_view.mean())
+
+
+@pytest.mark.parametrize("kind", ["simplenet", "softflow", "uniform"])
+def test_a_value_per_feature(kind: str) -> None:
+    shape = (3, 2, 5, 40, 30)
+    noise, condition = sample_noise(kind, shape, condition_scale=20, generator=generator())  # type: ignore[arg-type]
+    assert noise is not None
+    assert condition is not None
+    assert noise.shape == condition.shape == shape
+    assert torch.equal(condition, 20 * noise)
+    assert noise.unique().numel() > 0.9 * noise.numel()
+    deviations = noise.std(dim=(3, 4))
+    assert ((deviations / deviations.mean(dim=(1, 2), keepdim=True) - 1).abs() < 0.15).all(), "one c per sample"
+    features = torch.randn(shape, generator=generator())
+    assert torch.equal(add_noise(features, noise), features + noise)

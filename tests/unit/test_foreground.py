@@ -208,6 +208,20 @@ def test_a_view_without_foreground_counts_whole_and_is_named(
     assert f"{image.relative_to(tmp_path / 'data')}: no foreground found" in caplog.text
 
 
+def test_a_view_without_foreground_is_background_in_the_released_protocol(
+    segment: Segment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_class(tmp_path / "data")
+    Image.new("RGB", (96, 80), (210, 210, 210)).save(next((tmp_path / "data").rglob("thing_0001_OK_C2_*.jpg")))
+    with ForegroundFile(segment(empty="background")) as foreground:
+        split = foreground.split("train")
+        assert split.empty == "background"
+        assert not split.mask(1)[1].any()
+        assert not foreground_on_grid(split, 1, (8, 8), "nearest")[1].any()
+        assert not foreground_on_grid(split, 0, (1, 1), "nearest").any()
+    assert "no foreground found; all of it counts as background" in caplog.text
+
+
 def test_foreground_between_the_grids_points_counts_whole(segment: Segment, caplog: pytest.LogCaptureFixture) -> None:
     with ForegroundFile(segment()) as foreground:
         split = foreground.split("train")

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from multiflow.views import CameraGraph
 
-__all__ = ["EdgeAttention"]
+__all__ = ["AttentionRule", "EdgeAttention"]
+
+AttentionRule = Literal["paper", "released"]
 
 
 class EdgeAttention(nn.Module):
-    """One-head attention per message, then ReLU and layer norm (paper section 4.6, as in the released code).
+    """Attention per message, with a layer norm and a ReLU behind it (paper section 4.6).
 
-    The keys and values are the positions of the sending view. The queries are those of the sending view too
-    (self-attention) or those of the receiving view (``cross_view``). There are neither position codes nor
-    residual connections.
+    Queries, keys and values are the positions of the sending view (self-attention). With ``cross_view``, the
+    queries are those of the receiving view; the keys, too, under the rule of the paper, whose layer norm stands
+    before the ReLU. In the released code the keys are those of the sending view and the ReLU comes first. There
+    are neither position codes nor residual connections.
+
+    Args:
+        graph: which view receives messages from which.
+        hidden: channels of a view.
+        cross_view: attention between two views instead of within the sending one.
+        rule: ``paper`` or ``released``.
+        heads: number of heads, a divisor of ``hidden``; 1 in the released code, not given in the paper.
+        generator: source of the initial parameters; the global one by default.
     """
 
     sending: Tensor
     receiving: Tensor
 
     def __init__(
-        self, graph: CameraGraph, hidden: int, *, cross_view: bool, generator: torch.Generator | None = None
+        self,
+        graph: CameraGraph,
+        hidden: int,
+        *,
+        cross_view: bool,
+        rule: AttentionRule = "released",
+        heads: int = 1,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         edges = len(graph.edges)
         self.cross_view = cross_view
+        self.rule = rule
+        self.heads = heads
         self.register_buffer("sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False)
         self.register_buffer("receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False)
         self.in_weight = nn.Parameter(torch.empty(edges, 3 * hidden, hidden))
@@ -50,15 +72,23 @@ class EdgeAttention(nn.Module):
         if self.cross_view:
             receiving = tokens.index_select(0, self.receiving).reshape(edges, -1, channels)
             weight = self.in_weight.transpose(1, 2)
-            query = torch.baddbmm(bias[..., :channels], receiving, weight[..., :channels])
-            key, value = torch.baddbmm(bias[..., channels:], sending, weight[..., channels:]).chunk(2, dim=2)
+            # How many of query, key and value are those of the receiving view.
+            own = 2 if self.rule == "paper" else 1
+            split = own * channels
+            received = torch.baddbmm(bias[..., :split], receiving, weight[..., :split]).chunk(own, dim=2)
+            sent = torch.baddbmm(bias[..., split:], sending, weight[..., split:]).chunk(3 - own, dim=2)
+            query, key, value = (*received, *sent)
         else:
             query, key, value = torch.baddbmm(bias, sending, self.in_weight.transpose(1, 2)).chunk(3, dim=2)
-        shape = (edges * batch, 1, height * width, channels)
-        attended = functional.scaled_dot_product_attention(
-            query.reshape(shape), key.reshape(shape), value.reshape(shape)
-        ).view(edges, -1, channels)
+        shape = (edges * batch, height * width, self.heads, channels // self.heads)
+        by_head = [part.reshape(shape).transpose(1, 2) for part in (query, key, value)]
+        attended = functional.scaled_dot_product_attention(by_head[0], by_head[1], by_head[2])
+        attended = attended.transpose(1, 2).reshape(edges, -1, channels)
         projected = torch.baddbmm(self.out_bias[:, None], attended, self.out_weight.transpose(1, 2))
-        normed = functional.layer_norm(projected.relu(), (channels,))
+        if self.rule == "released":
+            projected = projected.relu()
+        normed = functional.layer_norm(projected, (channels,))
         messages = torch.addcmul(self.norm_bias[:, None], normed, self.norm_weight[:, None])
+        if self.rule == "paper":
+            messages = messages.relu()
         return messages.view(edges, batch, height, width, channels).permute(0, 1, 4, 2, 3)

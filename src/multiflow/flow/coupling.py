@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from multiflow.flow.attention import AttentionRule
 from multiflow.flow.st_network import Fusion, StNetwork
 from multiflow.views import CameraGraph
 
 __all__ = ["OUTPUT_LIMIT", "CouplingBlock"]
 
 OUTPUT_LIMIT = 1e6
-"""Outputs of a block are clamped to plus and minus this value, as in the released code."""
+"""The released code clamps a block's outputs to plus and minus this value; the paper doesn't mention it."""
 
 
 class CouplingBlock(nn.Module):
@@ -24,7 +25,9 @@ class CouplingBlock(nn.Module):
 
     Args:
         channels: channels of a view; the first half has channels // 2.
+        condition_channels: channels of the condition that the st-networks read; 0 without one.
         first: which half is transformed first, ``first`` (released code) or ``second`` (paper equation 2).
+        output_limit: outputs are clamped to plus and minus this value, if there is one.
     """
 
     def __init__(
@@ -37,24 +40,32 @@ class CouplingBlock(nn.Module):
         clamp: float,
         clamp_slope: float,
         fusion: Fusion,
-        conditional: bool,
+        attention: AttentionRule,
+        attention_heads: int,
+        gamma: bool,
+        condition_channels: int,
         first: str,
+        output_limit: float | None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.clamp = clamp
         self.clamp_slope = clamp_slope
+        self.output_limit = output_limit
         self.sizes = [channels // 2, channels - channels // 2]
         self.order = (0, 1) if first == "first" else (1, 0)
         # networks[h] returns scale and shift of half h, and reads the other half.
         self.networks = nn.ModuleList(
             StNetwork(
                 graph,
-                self.sizes[1 - half] + conditional,
+                self.sizes[1 - half] + condition_channels,
                 2 * self.sizes[half],
                 hidden=hidden,
                 kernel=kernel,
                 fusion=fusion,
+                attention=attention,
+                attention_heads=attention_heads,
+                gamma=gamma,
                 generator=generator,
             )
             for half in (0, 1)
@@ -77,7 +88,9 @@ class CouplingBlock(nn.Module):
                 preserve_rng_state=False,
             )
             log_determinants.append(log_determinant)
-        maps = torch.cat(halves, dim=2).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
+        maps = torch.cat(halves, dim=2)
+        if self.output_limit is not None:
+            maps = maps.clamp(-self.output_limit, self.output_limit)
         return maps, log_determinants[0] + log_determinants[1]
 
     def inverse(self, maps: Tensor, condition: Tensor | None) -> Tensor:

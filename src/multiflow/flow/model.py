@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from multiflow.errors import InputError
-from multiflow.flow.coupling import CouplingBlock
+from multiflow.flow.attention import AttentionRule
+from multiflow.flow.coupling import OUTPUT_LIMIT, CouplingBlock
 from multiflow.flow.st_network import Fusion
 from multiflow.views import CameraGraph
 
@@ -30,6 +31,8 @@ def channel_permutations(seed: int, views: int, channels: int) -> Tensor:
 class MultiFlow(nn.Module):
     """A normalizing flow whose coupling blocks exchange messages between views (paper section 3).
 
+    Where the paper and its released code differ, the defaults are those of the released code.
+
     Args:
         channels: channels of a feature map, at least two.
         graph: which view receives messages from which.
@@ -39,9 +42,15 @@ class MultiFlow(nn.Module):
         clamp: limit of the soft clamping of the scales (paper equation 5, alpha).
         clamp_slope: factor of the soft clamping; 2/pi in the paper, 0.636 in the released code.
         fusion: how views exchange messages.
-        conditional: whether the st-networks read a condition, a map that all views share.
+        attention: how ``fusion`` attends, ``paper`` or ``released``; see `EdgeAttention`.
+        attention_heads: heads of the attention, a divisor of ``hidden``.
+        gamma: whether the output of an st-network is scaled by a learned scalar per view, zero at first.
+        conditional: whether the st-networks read a condition.
+        condition_per_feature: whether every view has a condition of its own with as many channels as its
+            features; else it is a map that all views share.
         transform_first: the half of the channels that a block transforms first: ``first`` in the released
             code, ``second`` in the paper (equation 2). Permutations before each block make them equivalent.
+        output_limit: a block's outputs are clamped to plus and minus this value; None doesn't clamp them.
         generator: source of the initial parameters; the global one by default. At first all scales are one
             and all shifts zero, so an untrained flow permutes channels.
 
@@ -62,12 +71,18 @@ class MultiFlow(nn.Module):
         clamp: float = 1.9,
         clamp_slope: float = 2 / math.pi,
         fusion: Fusion = "conv2d",
+        attention: AttentionRule = "released",
+        attention_heads: int = 1,
+        gamma: bool = True,
         conditional: bool = True,
+        condition_per_feature: bool = False,
         transform_first: Literal["first", "second"] = "first",
+        output_limit: float | None = OUTPUT_LIMIT,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         _validate(channels, blocks, hidden, kernels, clamp, clamp_slope, fusion, transform_first)
+        _validate_options(hidden, attention, attention_heads, output_limit)
         self.channels = channels
         self.graph = graph
         self.hidden = hidden
@@ -75,7 +90,12 @@ class MultiFlow(nn.Module):
         self.clamp = clamp
         self.clamp_slope = clamp_slope
         self.fusion = fusion
+        self.attention = attention
+        self.attention_heads = attention_heads
+        self.gamma = gamma
         self.conditional = conditional
+        self.condition_per_feature = condition_per_feature
+        self.output_limit = output_limit
         self.transform_first = transform_first
         self.register_buffer(
             "permutations",
@@ -90,8 +110,12 @@ class MultiFlow(nn.Module):
                 clamp=clamp,
                 clamp_slope=clamp_slope,
                 fusion=fusion,
-                conditional=conditional,
+                attention=attention,
+                attention_heads=attention_heads,
+                gamma=gamma,
+                condition_channels=0 if not conditional else channels if condition_per_feature else 1,
                 first=transform_first,
+                output_limit=output_limit,
                 generator=generator,
             )
             for kernel in kernels
@@ -103,7 +127,8 @@ class MultiFlow(nn.Module):
 
         Args:
             features: ``[B, V, C, H, W]``.
-            condition: ``[B, 1, H, W]`` when the flow is conditional, else none.
+            condition: ``[B, 1, H, W]`` when the flow is conditional, ``[B, V, C, H, W]`` when it has a
+                condition per feature, else none.
 
         Returns:
             Latents ``[B, V, C, H, W]`` and log-determinants ``[B, V, H, W]``.
@@ -130,6 +155,12 @@ class MultiFlow(nn.Module):
             maps = _permute(cast(CouplingBlock, coupling).inverse(maps, condition), permutation.argsort(dim=1))
         return maps.transpose(0, 1)
 
+    def condition_of_test_time(self, features: Tensor) -> Tensor | None:
+        """Return the condition for scoring: zero, a value never seen in training, as in the released code."""
+        if not self.conditional:
+            return None
+        return torch.zeros_like(features if self.condition_per_feature else features[:, 0, :1])
+
     def architecture(self) -> dict[str, Any]:
         """Return the arguments that build this flow, as values that JSON can hold."""
         return {
@@ -142,8 +173,13 @@ class MultiFlow(nn.Module):
             "clamp": self.clamp,
             "clamp_slope": self.clamp_slope,
             "fusion": self.fusion,
+            "attention": self.attention,
+            "attention_heads": self.attention_heads,
+            "gamma": self.gamma,
             "conditional": self.conditional,
+            "condition_per_feature": self.condition_per_feature,
             "transform_first": self.transform_first,
+            "output_limit": self.output_limit,
         }
 
     def extra_repr(self) -> str:
@@ -166,10 +202,9 @@ class MultiFlow(nn.Module):
         if self.conditional != (condition is not None):
             expected, found = ("a condition", "none") if self.conditional else ("no condition", "one")
             raise InputError(f"flow: expected {expected}, found {found}: use the noise with which it was trained")
-        if condition is not None and condition.shape != (len(maps), 1, *maps.shape[3:]):
-            raise InputError(
-                f"flow: expected a condition {[len(maps), 1, *maps.shape[3:]]}, found {list(condition.shape)}"
-            )
+        shape = maps.shape if self.condition_per_feature else (len(maps), 1, *maps.shape[3:])
+        if condition is not None and condition.shape != shape:
+            raise InputError(f"flow: expected a condition {list(shape)}, found {list(condition.shape)}")
 
 
 def _permute(maps: Tensor, permutation: Tensor) -> Tensor:
@@ -205,5 +240,17 @@ def _validate(
         problems.append(f"flow: fusion: expected one of {', '.join(get_args(Fusion))}, found {fusion!r}")
     if transform_first not in ("first", "second"):
         problems.append(f"flow: transform_first: expected first or second, found {transform_first!r}")
+    if problems:
+        raise InputError(problems)
+
+
+def _validate_options(hidden: int, attention: str, attention_heads: int, output_limit: float | None) -> None:
+    problems = []
+    if attention not in get_args(AttentionRule):
+        problems.append(f"flow: attention: expected one of {', '.join(get_args(AttentionRule))}, found {attention!r}")
+    if attention_heads < 1 or hidden % attention_heads:
+        problems.append(f"flow: attention_heads: expected a divisor of hidden, {hidden}, found {attention_heads}")
+    if output_limit is not None and not 0 < output_limit < math.inf:
+        problems.append(f"flow: output_limit: expected a positive number or none, found {output_limit}")
     if problems:
         raise InputError(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -20,7 +21,7 @@ SIMPLENET_STANDARD_DEVIATION = math.sqrt(0.15)
 
 def sample_noise(
     kind: NoiseKind,
-    shape: tuple[int, int, int],
+    shape: Sequence[int],
     *,
     standard_deviation: float = SIMPLENET_STANDARD_DEVIATION,
     softflow_exponent: float = 1.0,
@@ -30,20 +31,20 @@ def sample_noise(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the noise and the condition for one batch (paper equation 6 and section 4.7).
 
-    One map per sample is shared by all its views and channels.
-
     Args:
         kind: ``simplenet`` is normal with a fixed standard deviation; ``softflow`` is normal with the
             standard deviation c ** softflow_exponent, c uniform in [0, 1) once per sample; ``uniform``
             is in [0, 1); ``none`` has neither noise nor condition.
-        shape: batch, height and width.
+        shape: batch, height and width for one map per sample, the same for all its channels and views, as in the
+            released code; that of the features, ``[B, V, C, H, W]``, for a value per feature, as equation 6 can
+            be read.
         standard_deviation: of ``simplenet``: sqrt(0.15) in the paper, 0.15 in the released code.
         softflow_exponent: 1 in the paper, 2 in the released code.
         condition_scale: the condition is the noise times this value: 1 in the paper, 20 in the released code.
         generator: source of the random numbers, on the CPU so that all devices see the same noise.
 
     Returns:
-        Noise and condition, both ``[B, 1, H, W]``, or twice none.
+        Noise and condition, both ``[B, 1, H, W]`` or ``[B, V, C, H, W]``, or twice none.
 
     Raises:
         InputError: an unknown kind.
@@ -52,12 +53,12 @@ def sample_noise(
         raise InputError(f"noise: kind: expected one of {', '.join(get_args(NoiseKind))}, found {kind!r}")
     if kind == "none":
         return None, None
-    batch, height, width = shape
-    size = (batch, 1, height, width)
+    size = (shape[0], 1, *shape[1:]) if len(shape) == 3 else tuple(shape)
     if kind == "uniform":
         noise = torch.rand(size, generator=generator)
     elif kind == "softflow":
-        deviation = torch.rand((batch, 1, 1, 1), generator=generator) ** softflow_exponent
+        one_per_sample = (size[0], *[1] * (len(size) - 1))
+        deviation = torch.rand(one_per_sample, generator=generator) ** softflow_exponent
         noise = deviation * torch.randn(size, generator=generator)
     else:
         noise = standard_deviation * torch.randn(size, generator=generator)
@@ -66,5 +67,7 @@ def sample_noise(
 
 
 def add_noise(features: Tensor, noise: Tensor | None) -> Tensor:
-    """Return features ``[B, V, C, H, W]`` with the noise ``[B, 1, H, W]`` on every view and channel."""
-    return features if noise is None else features + noise.unsqueeze(1)
+    """Return features ``[B, V, C, H, W]`` with the noise, a ``[B, 1, H, W]`` on every view and channel."""
+    if noise is None:
+        return features
+    return features + (noise.unsqueeze(1) if noise.ndim == 4 else noise)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from multiflow.errors import InputError
-from multiflow.flow.coupling import CouplingBlock
+from multiflow.flow.coupling import OUTPUT_LIMIT, CouplingBlock
 from multiflow.flow.model import MultiFlow, channel_permutations
 from multiflow.flow.st_network import Fusion, StNetwork
 from multiflow.views import Connections, camera_graph
@@ -29,6 +29,9 @@ RELEASED_CLAMP_SLOPE = 0.636
 
 _NAME = re.compile(r"module_list\.(\d+)\.s[12]\.(.+)")
 _VIEW = re.compile(r"(?:gamma|conv_scale)(\d+)")
+# What the released code has no setting for.
+_OF_ATTENTION = {"attention": "released", "attention_heads": 1}
+_RELEASED = _OF_ATTENTION | {"gamma": True, "condition_per_feature": False, "output_limit": OUTPUT_LIMIT}
 _LISTED = 5
 _MOST_VIEWS = 10
 
@@ -108,7 +111,11 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
     Raises:
         InputError: the released code has no such flow.
     """
-    problems = []
+    problems = [
+        f"flow: {name}: expected {released}, found {getattr(flow, name)}: the released code has no other"
+        for name, released in _RELEASED.items()
+        if getattr(flow, name) != released and (name not in _OF_ATTENTION or flow.fusion != "conv2d")
+    ]
     if flow.transform_first != "first":
         problems.append(
             f"flow: transform_first: expected first, found {flow.transform_first}: "

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from multiflow.flow.attention import EdgeAttention
+from multiflow.flow.attention import AttentionRule, EdgeAttention
 from multiflow.flow.convolution import bias_matrix, fused_convolution, message_sources, replicate_pad
 from multiflow.views import CameraGraph
 
@@ -30,6 +30,8 @@ class StNetwork(nn.Module):
         hidden: channels between the two convolutions.
         kernel: kernel size of all convolutions, odd.
         fusion: what a message reads: the neighbour itself, or attention before the convolution.
+        attention, attention_heads: which attention, see `EdgeAttention`.
+        gamma: whether the output is scaled by a learned scalar per view; else by 1.
         generator: source of the initial parameters; the global one by default.
     """
 
@@ -42,6 +44,9 @@ class StNetwork(nn.Module):
         hidden: int,
         kernel: int,
         fusion: Fusion = "conv2d",
+        attention: AttentionRule = "released",
+        attention_heads: int = 1,
+        gamma: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -58,11 +63,20 @@ class StNetwork(nn.Module):
         )
         # A row per kernel, in the same order: the rows of a view are added up in the forward pass.
         self.out_biases = nn.Parameter(torch.empty(graph.views + len(graph.edges), out_channels))
-        self.gamma = nn.Parameter(torch.zeros(graph.views))
+        self.gamma: Tensor
+        if gamma:
+            self.gamma = nn.Parameter(torch.zeros(graph.views))
+        else:
+            self.register_buffer("gamma", torch.ones(graph.views), persistent=False)
         self.attention: EdgeAttention | None = None
         if fusion != "conv2d" and graph.edges:
             self.attention = EdgeAttention(
-                graph, hidden, cross_view=fusion == "cross_view_attention", generator=generator
+                graph,
+                hidden,
+                cross_view=fusion == "cross_view_attention",
+                rule=attention,
+                heads=attention_heads,
+                generator=generator,
             )
         # The default of nn.Conv2d for each convolution that is part of a fused one.
         in_bound = (in_channels * kernel**2) ** -0.5
@@ -77,10 +91,13 @@ class StNetwork(nn.Module):
 
         Args:
             half: the channels read.
-            condition: ``[B, 1, H, W]``, the same for all views.
+            condition: ``[B, 1, H, W]``, the same for all views, or ``[B, V, K, H, W]``, one per view.
         """
         if condition is not None:
-            half = torch.cat([half, condition.expand(len(half), *condition.shape)], dim=2)
+            per_view = (
+                condition.transpose(0, 1) if condition.ndim == 5 else condition.expand(len(half), *condition.shape)
+            )
+            half = torch.cat([half, per_view], dim=2)
         padded = replicate_pad(half, self.padding)
         # One convolution per view: on the CPU faster than a grouped one (benchmarks/training_step.py).
         maps = torch.stack(

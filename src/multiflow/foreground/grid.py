@@ -1,4 +1,4 @@
-"""The stored foreground on the feature grid, never empty."""
+"""The stored foreground on the feature grid."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ def foreground_on_grid(split: ForegroundSplit, index: int, grid: tuple[int, int]
     Returns:
         Masks [V, h, w] of 0 and 1.
     """
-    return masks_on_grid(split.mask(index), lambda view: split.images[index][view], grid, rule)
+    return masks_on_grid(split.mask(index), lambda view: split.images[index][view], grid, rule, split.empty)
 
 
 def masks_on_grid(
-    stored: NDArray[np.uint8], name: Callable[[int], str], grid: tuple[int, int], rule: str
+    stored: NDArray[np.uint8], name: Callable[[int], str], grid: tuple[int, int], rule: str, empty: str = "foreground"
 ) -> NDArray[np.uint8]:
     """Masks of one sample on the feature grid.
 
-    A view whose foreground falls between the grid's sampling points would have no score at all: everything
-    counts as its foreground, and a warning names the image.
+    A view whose foreground falls between the grid's sampling points would score 0 everywhere: everything counts as
+    its foreground instead, unless ``empty`` says otherwise, and a warning names the image.
 
     Args:
         stored: masks [V, S, S].
         name: gives the name of a view's image, for the warning.
         grid: height h and width w of the feature maps.
         rule: ``nearest`` or ``bilinear``, see :func:`multiflow.foreground.postprocess.mask_on_grid`.
+        empty: what such a view is, ``foreground`` or ``background``.
 
     Returns:
         Masks [V, h, w] of 0 and 1.
@@ -51,9 +52,7 @@ def masks_on_grid(
     masks = mask_on_grid(stored, grid, rule)
     for view in np.flatnonzero(~masks.any(axis=(1, 2))):
         logger.warning(
-            "%s: no foreground on the %d x %d feature grid; all of it counts as foreground",
-            name(int(view)),
-            *grid,
+            "%s: no foreground on the %d x %d feature grid; all of it counts as %s", name(int(view)), *grid, empty
         )
-        masks[view] = 1
+        masks[view] = empty == "foreground"
     return masks

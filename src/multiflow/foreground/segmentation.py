@@ -47,8 +47,8 @@ def segment_foreground(
     ``sample`` [N] and ``image`` [N, V]. Masks are in the orientation that the flip column gives, like the
     features. :class:`multiflow.store.ForegroundFile` reads the file.
 
-    A view without any foreground pixel would have no score at all and could hide a defect: everything counts
-    as its foreground, and a warning names the image.
+    A view without any foreground pixel would score 0 everywhere and could hide a defect: everything counts as its
+    foreground, unless ``foreground.empty`` says otherwise, and a warning names the image.
 
     Args:
         samples_csv: the class's samples table, ``<class>.csv``.
@@ -81,7 +81,7 @@ def sample_masks(
     images: NDArray[np.uint8], names: Sequence[str], segmenter: Segmenter, settings: Foreground
 ) -> NDArray[np.uint8]:
     """The masks [V, m, m] of one sample as they are stored, from its RGB images [V, S, S, 3] and their names."""
-    return _never_empty(_finish(segmenter.segment(images), settings), names)
+    return _fill_empty(_finish(segmenter.segment(images), settings), names, settings.empty)
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def _finish(masks: NDArray[np.bool_], settings: Foreground) -> NDArray[np.uint8]
     return np.stack(finished)
 
 
-def _never_empty(masks: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
-    """Masks [V, m, m] in which everything is foreground where none was found, with a warning."""
+def _fill_empty(masks: NDArray[np.uint8], names: Sequence[str], empty: str) -> NDArray[np.uint8]:
+    """Masks [V, m, m] in which everything is what ``empty`` says where no foreground was found, with a warning."""
     for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-        logger.warning("%s: no foreground found; all of it counts as foreground", names[int(view)])
-        masks[view] = 1
+        logger.warning("%s: no foreground found; all of it counts as %s", names[int(view)], empty)
+        masks[view] = empty == "foreground"
     return masks
 
 
@@ -161,7 +161,7 @@ def _segment(
             for index in range(len(samples)):
                 result = next(prepared)
                 if segmenter.in_workers:
-                    masks = _never_empty(result, images[index])
+                    masks = _fill_empty(result, images[index], settings.empty)
                 else:
                     masks = sample_masks(result, images[index], segmenter, settings)
                 stored[index] = masks
