@@ -21,12 +21,15 @@ from multiflow.backbone import fetch_weights
 from multiflow.errors import InputError
 from multiflow.evaluation import score_flow
 from multiflow.features import extract_features
+from multiflow.figures.part_panel import PartView, draw_part, part_norm
 from multiflow.flow.checkpoint import load_flow, save_flow
 from multiflow.flow.released import export_released
 from multiflow.flow_input import open_input
 from multiflow.foreground import segment_foreground
+from multiflow.foreground.segmenters import SEGMENTERS
 from multiflow.inspection import Inspection, inspect_part, write_inspection
 from multiflow.provenance import file_sha256
+from multiflow.recipe import Recipe
 from multiflow.samples import load_samples, read_samples, write_samples
 from multiflow.scores import ScoreFile
 from multiflow.training import load_trained_flow, train_flow
@@ -291,6 +294,38 @@ def test_a_foreground_without_its_weights(run: Path, part: Path, tmp_path: Path)
     flow = with_metadata(run, tmp_path / "f.safetensors", foreground=masks, foreground_sha256="0" * 64)
     with pytest.raises(InputError, match=r"expected the weights of mvanet, found none; .* with --foreground$"):
         inspect_part(flow, part, run / "weights/backbone.safetensors")
+
+
+def test_masks_of_a_network_are_those_of_the_evaluation(
+    run: Path, part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bright:
+        in_workers = False
+
+        def segment(self, images: np.ndarray) -> np.ndarray:
+            return images.mean(axis=3) < 130
+
+    monkeypatch.setitem(SEGMENTERS, "mvanet", lambda settings, weights: Bright())
+    settings = config.Foreground(method="mvanet", image_size=512, test_time_scales=[1.0], mask_size=32, dilation=0)
+    weights, foreground = tmp_path / "mvanet.safetensors", tmp_path / "foreground.h5"
+    weights.write_bytes(b"weights")
+    segment_foreground(run / "samples/thing.csv", run / "dataset", settings, foreground, weights=weights)
+    inputs = open_input(run / "features/thing.h5", foreground, "bilinear")
+    recipe = Recipe.of(inputs)
+    assert recipe is not None
+    flow = with_metadata(run, tmp_path / "f.safetensors", **recipe.metadata())
+    score_flow(inputs, flow, TRAINING, tmp_path / "scores.h5", {})
+    found = inspect_part(flow, part, run / "weights/backbone.safetensors", weights)
+    with ScoreFile(tmp_path / "scores.h5") as scores:
+        assert np.array_equal(found.maps, scores.map(scores.samples.index(SAMPLE)))
+    assert not np.array_equal(found.inside, inspect_part(flow_of(run), part).inside)
+
+
+def test_a_part_of_one_view_without_background_is_drawn(tmp_path: Path) -> None:
+    view = PartView("top", Image.new("L", (40, 20)), np.zeros((2, 2), np.float32), np.ones((2, 2), bool), 0.0)
+    draw_part([view], part_norm([view], []), "title", "note", tmp_path / "panel.png")
+    with Image.open(tmp_path / "panel.png") as panel:
+        assert panel.height > panel.width
 
 
 def test_a_flow_of_other_channels_than_the_backbone(run: Path, part: Path, tmp_path: Path) -> None:

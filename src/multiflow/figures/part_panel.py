@@ -55,7 +55,7 @@ class PartView:
 def part_norm(views: Sequence[PartView], others: Sequence[float]) -> Normalize:
     """The colour scale of all figures, up to the highest image score of these views or of others."""
     lowest = min(float(view.values.min()) for view in views)
-    return score_norm(lowest, max(*(view.score for view in views), *others), _masked(views))
+    return score_norm(lowest, max([view.score for view in views] + list(others)), _masked(views))
 
 
 def _masked(views: Sequence[PartView]) -> bool:
