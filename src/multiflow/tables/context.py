@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from multiflow.views import Connections, camera_graph
 
 if TYPE_CHECKING:
-    from multiflow.config import Config, Foreground
+    from multiflow.config import Config, Flow, Foreground
 
 __all__ = [
     "ExperimentContext",
@@ -31,22 +31,31 @@ class Protocol:
     Attributes:
         sample_score: from the views to the sample, in words.
         evaluation_size: side of the maps at which pixels are counted, px.
+        ground_truth_threshold: grey value above which a pixel of the ground truth is anomalous.
         foreground: the rule of the foreground masks, in words.
         epochs: epochs of the training.
+        noise: of the training, in words.
+        flow: what the paper and its released code do differently in the network, in words.
     """
 
     sample_score: str
     evaluation_size: int
+    ground_truth_threshold: int
     foreground: str
     epochs: int
+    noise: str
+    flow: str
 
     def sentences(self) -> dict[str, str]:
         """Each choice as a phrase, by attribute."""
         return {
             "sample_score": f"sample score: {self.sample_score}",
-            "evaluation_size": f"pixel metrics at {self.evaluation_size} × {self.evaluation_size} px",
+            "evaluation_size": f"pixel metrics at {self.evaluation_size} × {self.evaluation_size} px, "
+            f"anomalous above grey value {self.ground_truth_threshold}",
             "foreground": f"foreground: {self.foreground}",
             "epochs": f"{self.epochs} epoch{'s' if self.epochs != 1 else ''}",
+            "noise": self.noise,
+            "flow": self.flow,
         }
 
 
@@ -112,8 +121,11 @@ def table_context(config: Config) -> TableContext:
             protocol=Protocol(
                 sample_score=_SAMPLE_SCORES[resolved.evaluation.sample_score],
                 evaluation_size=config.features.ground_truth_size,
+                ground_truth_threshold=config.features.ground_truth_threshold,
                 foreground=_foreground(resolved.foreground),
                 epochs=resolved.training.epochs,
+                noise=_noise(resolved.flow),
+                flow=_flow(resolved.flow, _effective(resolved.flow.connections, views)),
             ),
             connections=_effective(resolved.flow.connections, views),
             fusion=resolved.flow.fusion,
@@ -156,6 +168,7 @@ def _effective(connections: Connections, views: int) -> Connections:
     return next(name for name in names if camera_graph(views, name) == graph)
 
 
+_USUAL_LIMIT = 1e6  # of a block's outputs; named where it is another
 _SAMPLE_SCORES = {"max": "maximum over the views", "mean": "mean over the views' maxima"}
 
 
@@ -168,4 +181,31 @@ def _foreground(foreground: Foreground) -> str:
     if foreground.dilation:
         steps.append(f"dilated by {foreground.dilation} px at {foreground.image_size} px")
     steps.append(f"{foreground.to_grid} to the feature grid")
+    if foreground.empty == "background":
+        steps.append("a view without foreground is background")
     return ", ".join(steps)
+
+
+def _noise(flow: Flow) -> str:
+    if flow.noise == "none":
+        return "no noise"
+    parts = [f"noise: {flow.noise}"]
+    if flow.noise == "simplenet":
+        parts.append(f"std {flow.noise_std:.3g}")
+    if flow.noise == "softflow":
+        parts.append(f"std c to the power of {flow.softflow_exponent:g}")
+    if flow.noise_shape == "features":
+        parts.append("a value per feature")
+    return ", ".join([*parts, f"condition {flow.condition_scale:g} × noise"])
+
+
+def _flow(flow: Flow, connections: Connections) -> str:
+    parts = [f"soft clamp {flow.clamp_slope:.3g}", f"{flow.transform_first} half first"]
+    if flow.fusion != "conv2d" and connections != "none":
+        source = {"paper": "the paper", "released": "the released code"}[flow.attention]
+        parts.append(f"attention of {source}, {flow.attention_heads} head{'s' if flow.attention_heads != 1 else ''}")
+    if not flow.gamma:
+        parts.append("no gamma")
+    if flow.output_limit != _USUAL_LIMIT:
+        parts.append(f"outputs within {flow.output_limit:g}" if flow.output_limit else "outputs without limit")
+    return f"flow: {', '.join(parts)}"
