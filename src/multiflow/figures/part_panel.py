@@ -75,7 +75,8 @@ def draw_part(views: Sequence[PartView], norm: Normalize, title: str, note: str,
         path: the PNG.
     """
     width = len(views) * (_CELL + _GAP) - _GAP
-    height = len(_ROWS) * (_CELL + _GAP) - _GAP
+    cell = _CELL * max(view.picture.height / view.picture.width for view in views)
+    height = len(_ROWS) * (cell + _GAP) - _GAP
     sheet = Sheet(_LEFT + width + _RIGHT, _TOP + height + 0.1)
     sheet.text(0.1, 0.1, title, fontsize=11, weight="bold")
     sheet.text(0.1, 0.33, note, color=GREY)
@@ -90,7 +91,8 @@ def draw_part(views: Sequence[PartView], norm: Normalize, title: str, note: str,
             color_map(view.values, view.inside, norm, size, picture),
         ]
         for row, image in enumerate(images):
-            axes = sheet.picture_axes(left, _TOP + row * (_CELL + _GAP), _CELL)
+            axes = sheet.axes(left, _TOP + row * (cell + _GAP), _CELL, cell)
+            axes.set_axis_off()
             axes.imshow(image)
             if column == 0:
                 axes.text(-0.06, 0.5, _ROWS[row], transform=axes.transAxes, ha="right", va="center", fontsize=8)
