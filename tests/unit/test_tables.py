@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from table_runs import COLLECTION, METRICS, PARTS, PROTOCOL, REAL_IAD, context, measured
 
 import multiflow
 from multiflow.config import Config, load_config
-from multiflow.published import MULTI_FLOW, published_classes, read_published
+from multiflow.published import MULTI_FLOW, read_published
 from multiflow.tables import (
     TABLES,
     Cell,
     Column,
-    ExperimentContext,
-    Protocol,
     Row,
     Table,
-    TableContext,
     context_from_values,
     context_values,
     format_text,
@@ -40,65 +37,8 @@ from multiflow.tables import (
 from multiflow.tables.latex import escape, format_latex
 from multiflow.tables.model import rank_cells
 from multiflow.tables.text import format_csv
-from multiflow.views import Connections
 
 SOURCE = str(Path(multiflow.__file__).parents[1])
-COLLECTION = "real-iad-multi-view"
-REAL_IAD = tuple(published_classes(COLLECTION))
-PARTS = ("hex_nut", "knob", "odd&%_part")
-METRICS = ("sample_auroc", "image_auroc", "pixel_auroc", "aupro")
-EXPERIMENTS = (
-    "multiflow",
-    "no_cross_view",
-    "top_view_only",
-    "neighbor_view_only",
-    "self_attention",
-    "cross_view_attention",
-    "noise_none",
-    "noise_uniform",
-    "noise_softflow",
-    "with_background",
-)
-CONNECTIONS: dict[str, Connections] = {
-    "no_cross_view": "none",
-    "top_view_only": "top",
-    "neighbor_view_only": "neighbors",
-}
-PROTOCOL = Protocol("maximum over the views", 256, "threshold, nearest to the feature grid", 12)
-
-
-def measured(
-    classes: tuple[str, ...] = PARTS,
-    seeds: tuple[int, ...] = (0, 1, 2),
-    experiments: tuple[str, ...] = EXPERIMENTS,
-) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    rows = [
-        (experiment, class_name, seed, metric, random.uniform(0.5, 0.75), "a.json")
-        for experiment in experiments
-        for class_name in classes
-        for seed in seeds
-        for metric in METRICS
-    ]
-    return pd.DataFrame(rows, columns=["experiment", "class", "seed", "metric", "value", "source"])
-
-
-def context(
-    classes: tuple[str, ...] = PARTS, seeds: tuple[int, ...] = (0, 1, 2), published: str | None = None
-) -> TableContext:
-    experiment = ExperimentContext(classes, seeds, PROTOCOL, "both", "conv2d", "simplenet", "threshold")
-    experiments = {
-        name: replace(
-            experiment,
-            connections=CONNECTIONS.get(name, "both"),
-            fusion=name if name.endswith("attention") else "conv2d",
-            noise=name.removeprefix("noise_") if name.startswith("noise_") else "simplenet",
-            foreground_method="none" if name == "with_background" else "threshold",
-        )
-        for name in EXPERIMENTS
-    }
-    name = "Real-IAD" if published else "Rendered parts"
-    return TableContext(name, "5 views per sample", classes, experiments, published=published)
 
 
 def cells(table: Table) -> dict[tuple[str, str], Cell]:

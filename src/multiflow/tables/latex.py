@@ -28,10 +28,15 @@ _SPECIAL = {
     "°": r"$^\circ$",
     "µ": r"$\mu$",
     DAGGER: r"$^\dagger$",
+    # At the beginning of a row they would belong to the double backslash before it.
+    "[": "{[}",
+    "*": "{*}",
 }
 
-_ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
-"""Combining accents that LaTeX's own fonts can set on a letter."""
+_ACCENTS = dict(
+    zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327", "`'^~=u.\"rHvc", strict=True)
+)
+"""Combining accents that LaTeX's own fonts can set on a letter, and its commands for them."""
 
 _LETTERS = "ßæÆøØœŒłŁ¡¿–—‘’“”…"
 
@@ -53,11 +58,13 @@ def escape(text: str) -> str:
 def _escaped(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    parts = unicodedata.normalize("NFD", character)
-    accented = len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS
-    if character.isascii() or character in _LETTERS or accented:
+    if character.isascii() or character in _LETTERS:
         return character
-    return f"[U+{ord(character):04X}]"
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
+        letter = rf"\{parts[0]}" if parts[0] in "ij" else parts[0]  # without their dots
+        return rf"\{_ACCENTS[parts[1]]}{{{letter}}}"
+    return rf"\mbox{{U+{ord(character):04X}}}"
 
 
 def format_latex(table: Table) -> str:
