@@ -30,7 +30,8 @@ __all__ = ["Chosen", "choose_samples", "plot_anomaly_maps"]
 _OUTLINE = "#00E5FF"
 _PIXELS = 256
 _MARGIN = 0.012  # between the ground truth and its outline, of the picture's side
-_CELL, _GAP = 1.05, 0.04
+_CELL, _LARGEST_CELL, _GAP = 1.05, 1.7, 0.04
+_BLOCK = 3.4  # a heading needs this width
 _LEFT, _TOP, _HEADING, _RIGHT, _BETWEEN = 0.62, 0.34, 0.46, 0.62, 0.16
 _ROWS = ("image", "anomaly\nmap", "overlay")
 
@@ -115,8 +116,9 @@ def plot_anomaly_maps(
 
     columns = 2 if len(chosen) > 1 and len(cameras) <= 6 else 1
     rows = -(-len(chosen) // columns)
-    block_width = len(cameras) * (_CELL + _GAP)
-    block_height = _HEADING + len(_ROWS) * (_CELL + _GAP) + _BETWEEN
+    cell = min(max(_CELL, _BLOCK / len(cameras) - _GAP), _LARGEST_CELL)
+    block_width = max(len(cameras) * (cell + _GAP), _BLOCK)
+    block_height = _HEADING + len(_ROWS) * (cell + _GAP) + _BETWEEN
     sheet = Sheet(
         _LEFT + columns * block_width + (columns - 1) * _BETWEEN + _RIGHT,
         _TOP + rows * block_height,
@@ -132,11 +134,11 @@ def plot_anomaly_maps(
         sheet.text(left + block_width - _GAP, top + 0.06, short, ha="right", color=GREY)
         y = top + _HEADING
         for view, row in enumerate(tables[key].itertuples()):
-            x = left + view * (_CELL + _GAP)
-            sheet.text(x + _CELL / 2, y - 0.16, cameras[view], ha="center")
+            x = left + view * (cell + _GAP)
+            sheet.text(x + cell / 2, y - 0.16, cameras[view], ha="center")
             picture = load_image(root / str(row.image), _PIXELS, bool(row.flip))
             values, mask, size = maps[item.index][view], inside[item.index][view], (_PIXELS, _PIXELS)
-            column = [sheet.picture_axes(x, y + kind * (_CELL + _GAP), _CELL) for kind in range(len(_ROWS))]
+            column = [sheet.picture_axes(x, y + kind * (cell + _GAP), cell) for kind in range(len(_ROWS))]
             column[0].imshow(picture)
             column[1].imshow(color_map(values, mask, norm, size))
             column[2].imshow(color_map(values, mask, norm, size, picture))
@@ -146,14 +148,14 @@ def plot_anomaly_maps(
             if view == 0 and number % columns == 0:
                 for axes, name in zip(column, _ROWS, strict=True):
                     axes.text(-0.06, 0.5, name, transform=axes.transAxes, ha="right", va="center")
-    bar = sheet.axes(sheet.width - _RIGHT + 0.12, _TOP + _HEADING, 0.12, 3 * _CELL)
+    left, top, height = sheet.width - _RIGHT + 0.12, _TOP + _HEADING, len(_ROWS) * cell - 0.6
+    bar = sheet.axes(left, top, 0.12, height)
     extend = "min" if foreground is not None and lowest < 0 else "neither"
     sheet.figure.colorbar(ScalarMappable(norm, COLORS), cax=bar, extend=extend)
     bar.set_title("score", fontsize=8, loc="left")
     if foreground is not None:
-        left, top = sheet.width - _RIGHT + 0.12, _TOP + _HEADING + 3 * _CELL + 0.2
-        sheet.picture_axes(left, top, 0.12).imshow([[to_rgb(BACKGROUND)]])
-        sheet.text(left, top + 0.16, "back-\nground", fontsize=7)
+        sheet.picture_axes(left, top + height + 0.2, 0.12).imshow([[to_rgb(BACKGROUND)]])
+        sheet.text(left, top + height + 0.36, "back-\nground", fontsize=7)
     save_figure(sheet.figure, *paths)
 
 
