@@ -1,5 +1,5 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo inspect test lint bench env lock schema
+.PHONY: help demo inspect test lint bench env lock schema plan
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -24,6 +24,9 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 
 bench: env  ## measure data path, training step, feature extraction and DAG
 	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
+
+plan: env  ## what a run will cost before it is submitted: make plan CONFIG="config/demo.yaml ..."
+	@PYTHONPATH=src .venv/bin/python -m multiflow plan $(CONFIG)
 
 env:  ## install the environment and link it as .venv
 	@envs/install.sh

@@ -71,6 +71,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="the weights of the foreground's network, if it has one (default: those of the flow's run)",
     )
     inspector.add_argument("--threads", type=int, help="CPU threads (default: those of the flow's training)")
+    planner = tools.add_parser(
+        "plan",
+        help="what a run will cost: jobs, GPU-hours, CPU-hours, disk",
+        description="Prints a table in Markdown. Where the run has finished jobs, their times are taken.",
+    )
+    planner.add_argument(
+        "configs", type=Path, nargs="*", metavar="FILE", help="overlays of config/config.yaml, as after --configfile"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.tool == "inspect" and (chosen.folder is None) == (chosen.views is None):
         inspector.error("give a folder, or the photographs with --views")
@@ -79,12 +87,23 @@ def main(arguments: list[str] | None = None) -> int:
             _inspect(chosen)
         elif chosen.tool == "import-checkpoint":
             _import(chosen)
+        elif chosen.tool == "plan":
+            _plan(chosen.configs)
         else:
             _export(chosen.flow, chosen.released)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _plan(overlays: list[Path]) -> None:
+    from multiflow.cluster.plan import render_plan
+    from multiflow.config import load_config, read_overlays
+
+    paths = [Path("config/config.yaml"), *overlays]
+    config = load_config(read_overlays(paths), str(paths[-1]))
+    print(render_plan(config, measured=Path("results", config.run, "benchmarks")), end="")
 
 
 def _inspect(chosen: argparse.Namespace) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from multiflow.errors import InputError
@@ -24,6 +26,7 @@ __all__ = [
     "Foreground",
     "Training",
     "load_config",
+    "read_overlays",
     "resolve_experiment",
 ]
 
@@ -473,6 +476,33 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise InputError([f"{source}: {line}" for line in _lines(error)]) from None
+
+
+def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
+    """Read configuration files, each laid over those before it key by key, as Snakemake does.
+
+    Raises:
+        InputError: a file is missing or no mapping in YAML.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected keys and values, found {type(values).__name__}")
+        _lay_over(merged, values)
+    return merged
+
+
+def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(below.get(key), dict):
+            _lay_over(below[key], value)
+        else:
+            below[key] = value
 
 
 def _lines(error: ValidationError, prefix: str = "") -> list[str]:

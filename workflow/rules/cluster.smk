@@ -1,5 +1,6 @@
 """A Slurm cluster: checked before anything is submitted there."""
 
+from collections import Counter
 from pathlib import Path
 
 from multiflow.cluster import (
@@ -11,6 +12,7 @@ from multiflow.cluster import (
     claim_folder,
     exclude_failed,
     probe_nodes,
+    written_bytes,
 )
 
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
@@ -39,6 +41,7 @@ def check_slurm_site():
         status_command=executor.status_command,
         first_status_check=executor.init_seconds_before_status_checks,
         results=Path(RESULTS),
+        needed_bytes=written_bytes(RUN, Counter(job.rule.name for job in workflow.dag.needrun_jobs())),
         unknown_rules=sorted(
             set(workflow.resource_settings.overwrite_resources) - {rule.name for rule in workflow.rules}
         ),

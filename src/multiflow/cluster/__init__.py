@@ -2,6 +2,7 @@
 
 from multiflow.cluster.failed_gpus import exclude_failed
 from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
+from multiflow.cluster.plan import render_plan, written_bytes
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
 from multiflow.cluster.slurm import Request
@@ -15,4 +16,6 @@ __all__ = [
     "claim_folder",
     "exclude_failed",
     "probe_nodes",
+    "render_plan",
+    "written_bytes",
 ]
