@@ -20,16 +20,15 @@ _INSTALL = "install LaTeX (on Debian: apt-get install texlive-latex-recommended)
 
 _STYLES = ("amssymb", "booktabs", "caption", "geometry", "graphicx", "microtype")
 
-_PASSES = 4
-"""At most; labels need two."""
-
-# Tables stay where they stand, and one that is wider than the page is set smaller. The last three lines keep time,
-# path and version out of the file: the same tables give the same bytes.
+# Tables stay where they stand, and one that is wider than the page is set smaller. Nothing refers to their labels, so
+# one pass of LaTeX is enough. The last three lines keep time, path and version out of the file: the same tables give
+# the same bytes.
 _PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[margin=2cm]{geometry}
 \usepackage{amssymb,booktabs,caption,graphicx,microtype}
 \captionsetup{font=small,labelfont=bf}
 \raggedbottom
+\renewcommand{\label}[1]{}
 \renewenvironment{table}[1][]
   {\par\bigskip\noindent\begin{minipage}{\linewidth}\captionsetup{type=table}}
   {\end{minipage}\par\bigskip}
@@ -98,27 +97,15 @@ def _document(sections: Sequence[tuple[str, Sequence[Path]]], title: str) -> str
 
 
 def _typeset(folder: Path) -> tuple[bool, str]:
-    """Run LaTeX until labels stand still; whether it failed, and the log of the last pass."""
+    """Run LaTeX; whether it failed, and its log."""
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "-no-shell-escape"]
     # Lines of the log are not broken, so that an error and its file stay together.
     environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "10000"}
-    text = ""
-    for _ in range(_PASSES):
-        run = subprocess.run(
-            [*command, "main.tex"],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        log = folder / "main.log"
-        text = (log.read_bytes() if log.exists() else run.stdout).decode("utf-8", "replace")
-        if run.returncode != 0:
-            return True, text
-        if "Rerun to get" not in text:
-            break
-    return False, text
+    run = subprocess.run(
+        [*command, "main.tex"], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    log = folder / "main.log"
+    return run.returncode != 0, (log.read_bytes() if log.exists() else run.stdout).decode("utf-8", "replace")
 
 
 def _first_error(text: str, files: Sequence[Path], log: str | Path) -> str:
