@@ -1,10 +1,10 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo inspect test lint bench env lock schema plan
+.PHONY: help demo inspect test test-slurm lint bench env lock schema plan
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
 help:   ## these lines
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 30 minutes)
 	@workflow/run_demo.sh
@@ -14,6 +14,9 @@ inspect: env  ## score new photographs of one part: make inspect FLOW=<a trained
 
 test: env  ## the whole test suite (at most 20 minutes)
 	@.venv/bin/python -m pytest
+
+test-slurm: env  ## a run and its faults on a real Slurm cluster on this machine; needs slurmctld, slurmd, slurm-client (at most 20 minutes)
+	@.venv/bin/python -m pytest tests/slurm
 
 lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 	@.venv/bin/ruff check .

@@ -37,7 +37,7 @@ NODES = ("node1", "node2", "node3")
 PROGRAMS = ("slurmctld", "slurmd")  # what the tests ask for; Debian's slurm-client comes with them
 COMMANDS = ("sbatch", "srun", "scancel", "scontrol", "sinfo", "squeue", "sacct", "sacctmgr", "sshare")
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-PATIENCE = 60.0  # s that a state may take to come about on a machine that does other things as well
+PATIENCE = 120.0  # s that a state may take to come about on a machine that does other things as well
 
 CONFIGURATION = """\
 ClusterName=mini

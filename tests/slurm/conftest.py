@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from checkout import Checkout
 from cluster import NODES, PROGRAMS, SYSTEM_PATH, Cluster
-from slurm_checkout import OVERLAYS, SlurmCheckout, slurm_run
+from slurm_checkout import OVERLAYS, SUMMARY, SlurmCheckout, slurm_run
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the small run has been made on this machine, without Slurm."""
     checkout = Checkout(tmp_path_factory.mktemp("local"))
     checkout.write_config(slurm_run())
-    checkout.succeed(OVERLAYS)
+    checkout.succeed(OVERLAYS, str(SUMMARY))
     return checkout
 
 

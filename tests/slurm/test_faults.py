@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from checkout import Checkout
 from cluster import Cluster
-from slurm_checkout import EPOCHS, METRICS, Running, SlurmCheckout
+from slurm_checkout import EPOCHS, METRICS, OVERLAYS, RESULTS, RUN, Running, SlurmCheckout
 
 
 def resumed(checkout: SlurmCheckout) -> None:
@@ -108,4 +112,132 @@ def test_a_controller_that_is_away_for_half_a_minute(
         run.succeed()
     (job,) = checkout.jobs("train_flow")
     assert job["JobState"] == "COMPLETED"
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+def test_ctrl_c_cancels_the_jobs_and_the_next_run_goes_on(checkout: SlurmCheckout, finished: Checkout) -> None:
+    checkout.order("train_flow", "freeze")
+    with Running(checkout) as run:
+        checkout.wait_frozen()
+        run.process.send_signal(signal.SIGINT)
+        assert run.finish() != 0
+    checkout.cluster.wait(lambda: checkout.jobs("train_flow")[0]["JobState"] == "CANCELLED", "the job to be cancelled")
+    with Running(checkout) as run:
+        run.succeed()
+    assert len(checkout.jobs("train_flow")) == 2
+    resumed(checkout)
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+def test_sigterm_waits_for_the_jobs_and_the_next_run_goes_on(checkout: SlurmCheckout, finished: Checkout) -> None:
+    checkout.order("train_flow", "freeze")
+    with Running(checkout) as run:
+        checkout.wait_frozen()
+        run.process.send_signal(signal.SIGTERM)
+        checkout.cluster.wait(lambda: "Will exit after finishing" in run.printed, "Snakemake to notice")
+        (process,) = checkout.processes()
+        process.send(signal.SIGCONT)
+        assert run.finish() != 0
+    with Running(checkout) as run:
+        run.succeed()
+    (job,) = checkout.jobs("train_flow")
+    assert job["JobState"] == "COMPLETED"
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+def test_a_killed_snakemake_leaves_no_second_writer(
+    checkout: SlurmCheckout, finished: Checkout, cluster: Cluster
+) -> None:
+    checkout.order("train_flow", "freeze")
+    with Running(checkout) as run:
+        checkout.wait_frozen()
+        # A second one is refused as long as this one lives, even without Snakemake's own lock.
+        second = checkout.run(OVERLAYS, "--nolock", str(METRICS))
+        assert second.returncode == 1
+        refusal = f"another Snakemake submits jobs from here (process {run.process.pid} on {os.uname().nodename})"
+        assert refusal in second.stderr
+        assert len(checkout.jobs()) == 1
+        run.process.kill()
+    other = ["sbatch", "--parsable", f"--chdir={checkout.folder}", "--output=/dev/null", "--wrap=sleep 600"]
+    other_job = cluster.call(*other).strip()
+    checkout.succeed(OVERLAYS, "--unlock")
+    with Running(checkout) as run:
+        printed = run.succeed()
+    assert "Cancelled 1 jobs that an earlier Snakemake had left in the queue." in printed
+    first, second_job = checkout.jobs("train_flow")
+    assert (first["JobState"], second_job["JobState"]) == ("CANCELLED", "COMPLETED")
+    assert first["EndTime"] <= second_job["StartTime"]
+    assert cluster.job(other_job)["JobState"] == "RUNNING", "the user's own job was cancelled"
+    assert not list((checkout.folder / RESULTS).rglob(".*.partial"))
+    resumed(checkout)
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path], None]]:
+    """Put a folder on a disk of 100 kB."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if result.returncode != 0:
+            if os.environ.get("REQUIRE_PROGRAMS"):
+                pytest.fail(result.stderr)
+            pytest.skip(f"a small disk needs root: {result.stderr}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], timeout=60, check=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    checkout: SlurmCheckout, finished: Checkout, small_disk: Callable[[Path], None]
+) -> None:
+    folder = checkout.folder / RESULTS / "scores" / Path(RUN).parent
+    small_disk(folder)
+    with Running(checkout) as run:
+        assert run.finish() == 1
+    name = RESULTS / "scores" / f"{RUN}.h5"
+    line = f"{name}: cannot be written whole: No space left on device; make room in {name.parent} and start again"
+    assert [text.partition(" ERROR ")[2] for text in checkout.log("evaluate_flow").splitlines()].count(line) == 3
+    assert line in run.printed, "the line is not shown to the user"
+    assert list(folder.iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=100m", str(folder)], timeout=60, check=True)
+    with Running(checkout) as run:
+        run.succeed()
+    assert len(checkout.jobs("train_flow")) == 1
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmCheckout, finished: Checkout) -> None:
+    name = RESULTS / "foreground/threshold/coin_cell.h5"
+    path = checkout.folder / name
+    times = path.stat()
+    path.write_bytes(path.read_bytes()[: times.st_size // 2])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with Running(checkout) as run:
+        assert run.finish() == 1
+    lines = [line for line in run.printed.splitlines() if f"{name}: expected a whole foreground file, cannot read it" in line]
+    assert lines, "the line is not shown to the user"
+    assert all("delete it and rerun" in line for line in lines)
+    path.unlink()
+    with Running(checkout) as run:
+        run.succeed()
+    assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+
+
+def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout) -> None:
+    checkout.order("train_flow", "gpu node1")
+    with Running(checkout) as run:
+        run.succeed()
+    first, second = checkout.jobs("train_flow")
+    assert (first["NodeList"], first["JobState"]) == ("node1", "FAILED")
+    assert (second["NodeList"], second["ExcNodeList"], second["JobState"]) == ("node2", "node1", "COMPLETED")
+    line = "GPU of node1 failed: CUDA error: uncorrectable ECC error encountered; a second attempt runs on another node"
+    assert line in checkout.log("train_flow")
+    assert line in run.printed, "the line is not shown to the user"
+    resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()

@@ -1,0 +1,59 @@
+"""Seeds that share a submission: one allocation, one GPU, and nothing done twice when it is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkout import Checkout
+from cluster import Cluster
+from slurm_checkout import METRICS, RESULTS, Running, SlurmCheckout, slurm_run
+
+SEEDS = (0, 1)
+
+
+@pytest.fixture
+def grouped(checkout: SlurmCheckout) -> SlurmCheckout:
+    """A checkout whose site groups seeds, and whose features go when nothing needs them any more."""
+    profile = checkout.folder / "profiles/slurm/config.yaml"
+    text = profile.read_text()
+    assert text.count("group_seeds = False") == 1
+    profile.write_text(text.replace("group_seeds = False", "group_seeds = True"))
+    run = slurm_run()
+    run["experiments"] |= {"multiflow": {"seeds": list(SEEDS)}}
+    run["features"] |= {"keep": False}
+    checkout.write_config(run)
+    return checkout
+
+
+def numbers(checkout: Checkout, seed: int) -> list[str]:
+    """The lines of one seed's metrics."""
+    lines = (checkout.folder / METRICS).read_text().splitlines()
+    return [line for line in lines if f"multiflow,coin_cell,{seed}," in line]
+
+
+def test_seeds_share_a_submission_and_a_finished_one_is_not_trained_again(
+    grouped: SlurmCheckout, finished: Checkout, cluster: Cluster
+) -> None:
+    flows = grouped.folder / RESULTS / "flows/multiflow/coin_cell"
+    with Running(grouped) as run:
+        cluster.wait(lambda: any(flows.glob("*.safetensors")), "the first seed's flow", 120)
+        grouped.order("train_flow", "freeze")
+        (first,) = (path.stem for path in flows.glob("*.safetensors"))
+        orders = grouped.folder / "sabotage/train_flow"
+        cluster.wait(lambda: not orders.exists(), "the second seed's first checkpoint", 120)
+        (submission,) = grouped.jobs("multiflow_coin_cell")
+        cluster.call("scancel", submission["JobId"])
+        run.succeed()
+    lost, repeated = grouped.jobs("multiflow_coin_cell")
+    assert (lost["JobState"], repeated["JobState"]) == ("CANCELLED", "COMPLETED")
+    assert {job["JOB_GRES"] for job in (lost, repeated)} == {"gpu:h100:1"}
+    # The seeds take turns: time for both, but memory and processors for one.
+    assert (lost["MinMemoryNode"], lost["NumCPUs"], lost["TimeLimit"]) == ("12000M", "1", "04:00:00")
+    for seed in SEEDS:
+        log = (grouped.folder / RESULTS / f"logs/train_flow/multiflow/coin_cell/seed{seed}.log").read_text()
+        assert ("its flow is taken up" in log) == (f"seed{seed}" == first), log
+        assert ("resumed from" in log) == (f"seed{seed}" != first), log
+    assert numbers(grouped, 0) == numbers(finished, 0) != []
+    assert len(numbers(grouped, 1)) == len(numbers(finished, 0))
+    assert not list((grouped.folder / RESULTS / "features").glob("*.h5"))
