@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help="the weights of the foreground's network, if it has one (default: those of the flow's run)",
     )
-    inspector.add_argument("--threads", type=int, help="CPU threads (default: those of the flow's training)")
+    inspector.add_argument("--threads", type=int, help="CPU threads (default: as many as the flow's run used)")
     planner = tools.add_parser(
         "plan",
         help="what a run will cost: jobs, GPU-hours, CPU-hours, disk",
@@ -82,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.tool == "inspect" and (chosen.folder is None) == (chosen.views is None):
         inspector.error("give a folder, or the photographs with --views")
+    if chosen.tool == "inspect" and chosen.threads is not None and chosen.threads < 1:
+        inspector.error(f"--threads: expected at least 1, found {chosen.threads}")
     try:
         if chosen.tool == "inspect":
             _inspect(chosen)
@@ -126,6 +128,8 @@ def _inspect(chosen: argparse.Namespace) -> None:
         print("  {:<8}{:>9}   {:<20}{}".format(*row))
     scores = found.sample_scores
     print(f"sample score {scores[found.score_rule]:.4f} (maximum {scores['max']:.4f}, mean {scores['mean']:.4f})")
+    if (found.image_scores == 0).any():
+        print("0 is the score of the background: no pixel of such a view scores higher")
     print(compare(found))
     print(f"{output}: {', '.join(path.name for path in files)}")
 
