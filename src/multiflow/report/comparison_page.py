@@ -13,6 +13,7 @@ from multiflow.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEf
 from multiflow.tables.comparison_notes import comparison_notes
 from multiflow.tables.model import MISSING, Cell
 from multiflow.tables.notes import data_note
+from multiflow.tables.text import format_difference
 
 __all__ = ["write_ablation_tests_page", "write_comparison_page"]
 
@@ -41,7 +42,7 @@ def write_ablation_tests_page(tests: Sequence[AblationTest], context: TableConte
             _word(table_place(test.table)),
             _word(test.experiment.replace("_", " ")),
             _word(metric_heading(test.metric)),
-            _number(test.difference, f"{test.difference:+.2f}"),
+            _number(test.difference, format_difference(test.difference)),
             _number(test.classes, str(test.classes)),
             _chance(test.ranks.p),
             _chance(test.p_holm),
@@ -66,7 +67,7 @@ def _cell_row(cell: ComparedCell, effect: ComparedEffect | None, context: TableC
         _word(metric_heading(cell.metric)),
         _mean(cell.published),
         _mean(cell.measured),
-        _number(cell.difference, "" if cell.difference is None else f"{cell.difference:+.2f}"),
+        _number(cell.difference, format_difference(cell.difference)),
         _number(limit, "" if limit is None else f"{limit:.2f}"),
         _chance(cell.test.p if cell.test else None),
         _chance(cell.p_holm),
@@ -85,6 +86,7 @@ def _write_rows(
     notes: Sequence[str],
     script: str | None,
 ) -> None:
+    """The first note stands above the table, the others below."""
     heads = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in words)
     heads += "".join(f'<th scope="col" class="number">{html.escape(text)}</th>' for text in numbers)
     heads += "".join(f'<th scope="col">{html.escape(text)}</th>' for text in ends)
@@ -92,9 +94,10 @@ def _write_rows(
     write_page(
         path,
         title,
-        '<div class="notes">\n' + "".join(f"<p>{html.escape(note)}</p>\n" for note in notes) + "</div>\n"
+        f"<p>{html.escape(notes[0])}</p>\n"
         f'<div class="wide">\n<table id="table" class="booktabs">\n<thead>\n<tr>{heads}</tr>\n</thead>\n'
-        f"<tbody>\n{lines}</tbody>\n</table>\n</div>",
+        f"<tbody>\n{lines}</tbody>\n</table>\n</div>\n"
+        '<div class="notes">\n' + "".join(f"<p>{html.escape(note)}</p>\n" for note in notes[1:]) + "</div>",
         script=script,
     )
 

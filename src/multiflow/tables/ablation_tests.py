@@ -94,10 +94,10 @@ def ablation_notes(tests: Sequence[AblationTest]) -> tuple[str, ...]:
     most = max(test.ranks.pairs for test in tests)
     least = smallest_p(most)
     notes = [
-        f"Ablation minus default ({REFERENCE}), mean over the classes, percentage points; in brackets p of Wilcoxon's "
+        f"Ablation minus default ({REFERENCE}), mean over the classes, percentage points, and p of Wilcoxon's "
         "signed-rank test over the classes (paired, two-sided, exact). A class counts with the mean over the seeds "
         "that both have.",
-        f"*: p below {100 * LEVEL:g} % after Holm's correction over all {len(tests)} tests.",
+        f"Better or worse (*): p below {100 * LEVEL:g} % after Holm's correction over all {len(tests)} tests.",
     ]
     if len(tests) * least >= LEVEL:
         notes.append(

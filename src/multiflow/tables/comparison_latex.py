@@ -14,6 +14,7 @@ from multiflow.tables.latex import escape, format_environment, format_number
 from multiflow.tables.model import MISSING
 from multiflow.tables.notes import data_note
 from multiflow.tables.significance import DifferenceTest
+from multiflow.tables.text import format_difference
 
 __all__ = ["format_ablation_tests_latex", "format_comparison_latex"]
 
@@ -41,7 +42,7 @@ def _averages(cells: Sequence[ComparedCell]) -> str:
     for cell in cells:
         test = cell.test or DifferenceTest()
         line = [table_place(cell.table), escape(cell.heading), metric_heading(cell.metric)]
-        line += [format_number(cell.published), format_number(cell.measured), _signed(cell.difference)]
+        line += [format_number(cell.published), format_number(cell.measured), _difference(cell.difference)]
         rows.append([*line, _two(test.limit), _p(test.p), _p(cell.p_holm), _verdict(cell)])
     head = r"& & Metric & Published$^\dagger$ & Measured & Difference & Limit & $p$ & $p$ (Holm) & Verdict"
     caption = "Averages over the classes, measured against published"
@@ -60,7 +61,7 @@ def _classes(cells: Sequence[ComparedCell], method: str, context: TableContext) 
             if cell is None or cell.test is None:
                 line += [MISSING, MISSING, "", "", ""]
                 continue
-            line += [format_number(cell.published), format_number(cell.measured), _signed(cell.difference)]
+            line += [format_number(cell.published), format_number(cell.measured), _difference(cell.difference)]
             line += [_two(cell.test.limit), _verdict(cell)]
         rows.append(" & ".join(line))
     groups = "".join(
@@ -84,7 +85,7 @@ def _effects(effects: Sequence[ComparedEffect]) -> str:
     for effect in effects:
         test = effect.test
         line = [table_place(test.table), escape(test.experiment.replace("_", " ")), metric_heading(test.metric)]
-        line += [_signed(effect.published, effect.digits), _signed(test.difference), str(test.classes)]
+        line += [_difference(effect.published, effect.digits), _difference(test.difference), str(test.classes)]
         rows.append([*line, _p(test.ranks.p), _p(test.p_holm), effect.verdict])
     head = r"& Ablation & Metric & Published$^\dagger$ & Measured & Classes & $p$ & $p$ (Holm) & Verdict"
     return format_environment(
@@ -128,7 +129,7 @@ def _tested(test: AblationTest | None) -> str:
     if test is None:
         return ""
     star = "$^*$" if test.verdict != "cannot tell" else r"\phantom{$^*$}"
-    return rf"{_signed(test.difference)}{star} {{\scriptsize ({_p(test.ranks.p)})}}"
+    return rf"{_difference(test.difference)}{star} {{\scriptsize ({_p(test.ranks.p)})}}"
 
 
 def _grouped(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -147,12 +148,9 @@ def _verdict(cell: ComparedCell) -> str:
     return rf"\textbf{{{cell.verdict}}}" if cell.verdict == "differ" else cell.verdict
 
 
-def _signed(value: float | None, digits: int = 2) -> str:
-    if value is None:
-        return MISSING
-    text = f"{value:+.{digits}f}"
-    # Neither +0.00 nor -0.00.
-    return f"${text}$" if float(text) else text[1:]
+def _difference(value: float | None, digits: int = 2) -> str:
+    text = format_difference(value, digits)
+    return f"${text.replace('−', '-')}$" if text[0] in "+−" else text
 
 
 def _two(value: float | None) -> str:

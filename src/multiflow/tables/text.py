@@ -9,7 +9,7 @@ import textwrap
 from multiflow.tables.model import MISSING, Cell, Column, Table
 from multiflow.tables.notes import DAGGER
 
-__all__ = ["format_csv", "format_text", "title"]
+__all__ = ["format_csv", "format_difference", "format_text", "title"]
 
 _MARKS = {0: " ", 1: "*", 2: "+"}
 
@@ -72,6 +72,14 @@ def title(table: Table) -> str:
     """The caption, after the number where the paper's table has one."""
     number = table.name.removeprefix("table")
     return f"Table {number}: {table.caption}" if number != table.name else table.caption
+
+
+def format_difference(value: float | None, digits: int = 2) -> str:
+    """A difference with its sign, and none where it is printed as zero."""
+    if value is None:
+        return MISSING
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def _heading(column: Column) -> str:
