@@ -228,12 +228,16 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        InputError: the folder is that of the photographs.
+        InputError: the folder is that of the photographs, or cannot be made.
     """
     from multiflow.figures.part_panel import PartView, draw_part, part_norm, write_overlay  # Matplotlib: seconds
 
     if any(item.path.resolve().parent == folder.resolve() for item in inspection.photographs):
         raise InputError(f"{folder}: expected another folder than that of the photographs; change --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot make this folder ({error.strerror}); change --output") from None
     files = [folder / name for name in ("panel.png", "score.json", "anomaly_maps.npy")]
     maps, inside = inspection.photographed(inspection.maps), inspection.photographed(inspection.inside)
     with atomic_path(files[2]) as temporary, open(temporary, "wb") as stream:

@@ -150,6 +150,9 @@ def test_what_is_written_is_oriented_as_photographed(run: Path, part: Path, tmp_
     assert record["test_set"]["normal"]["parts"] == record["test_set"]["anomalous"]["parts"] == 2
     with pytest.raises(InputError, match="expected another folder than that of the photographs"):
         write_inspection(found, part)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file: cannot make this folder \(File exists\); change --output"):
+        write_inspection(found, tmp_path / "file")
 
 
 def test_the_command_says_where_the_score_lies(
