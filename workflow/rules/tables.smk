@@ -6,11 +6,6 @@ TABLE_CONTEXT = context_values(RUN)
 MISSING_LATEX = missing_latex()
 
 
-def table_labels(wildcards):
-    """How the report lists a table."""
-    return {"table": table_place(wildcards.table), "shows": table_caption(wildcards.table)}
-
-
 rule make_table:
     input:
         metrics=rules.collect_metrics.output.metrics,
@@ -21,7 +16,10 @@ rule make_table:
             f"{RESULTS}/tables/{{table}}.html",
             caption="../report/table.rst",
             category="Tables",
-            labels=table_labels,
+            labels=lambda wildcards: {
+                "table": table_place(wildcards.table),
+                "shows": table_caption(wildcards.table),
+            },
         ),
     log:
         f"{RESULTS}/logs/make_table/{{table}}.log",
