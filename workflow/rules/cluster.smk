@@ -22,11 +22,13 @@ def slurm_requests():
     """What the run's jobs ask Slurm for: every rule's different requests, on their first and last attempt."""
     requests = {}
     for job in workflow.dag.get_jobs_or_groups():
-        if job.is_local or not any(map(workflow.dag.needrun, job if job.is_group() else [job])):
+        members = list(job) if job.is_group() else [job]
+        if job.is_local or not any(map(workflow.dag.needrun, members)):
             continue
+        name = " + ".join(sorted({member.rule.name for member in members}))
         for attempt in sorted({1, job.restart_times + 1}):
             job.attempt = attempt
-            request = Request.of(job.name, attempt, job.threads, dict(job.resources.items()))
+            request = Request.of(name, attempt, job.threads, dict(job.resources.items()))
             requests[request] = None
         job.attempt = 1
     return list(requests)

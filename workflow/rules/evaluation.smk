@@ -24,7 +24,7 @@ rule evaluate_flow:
         gpu=int(RUN.training.device != "cpu" or RUN.evaluation.device != "cpu"),
         # Measured at full size on a CPU: 1.3 GB, whatever the number of samples; CUDA's libraries come on top.
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
         slurm_extra=exclude_failed_gpus,
     params:
         features=RUN.features.model_dump(

@@ -192,9 +192,11 @@ def render_plan(config: Config, costs: dict[str, Cost] | None = None, measured: 
     rows.append(_row("all", jobs, costs))
     separate, together = _submissions(jobs, grouped=False), _submissions(jobs, grouped=True)
     ways = [
-        f"{'the flows of a class and experiment together' if grouped else 'each job alone'}: {count:,} submissions, "
-        f"{_starting_hours(jobs, costs, grouped=grouped):.1f} GPU-hours of starting"
-        for grouped, count in ((False, separate), (True, together))
+        f"{name}: {count:,} submissions, {_starting_hours(jobs, costs, grouped=grouped):.1f} GPU-hours of starting"
+        for name, grouped, count in (
+            ("each job alone", False, separate),
+            ("the seeds of a class and experiment together (`group_seeds`)", True, together),
+        )
     ]
     assumed = "; ".join(
         f"{name} {cost.value:g} ({cost.source})" for name, cost in costs.items() if cost.kind == "assumed"
