@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ _METRICS = {
     "aupro": "AUPRO",
     "pixel_auroc": "Pixel-AUROC",
 }
-_ROW, _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 0.42, 2.1, 1.85, 0.18, 0.85, 0.55
+_ROW, _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 0.45, 2.1, 2.0, 0.18, 0.85, 0.55
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,13 @@ def _changes(context: TableContext, experiment: str, main: str) -> str:
         if getattr(own, name) != getattr(reference, name)
     ]
     if own.protocol.epochs != reference.protocol.epochs:
-        changes.append(f"{own.protocol.epochs} epochs")
-    return ", ".join(changes)
+        changes.append(f"{own.protocol.epochs}\N{NO-BREAK SPACE}epochs")
+    return fill(", ".join(changes), 34)
 
 
 def _write_name(axes: Axes, row: int, name: str, changes: str) -> None:
     """An experiment's name, and below it what it changes."""
     place = axes.get_yaxis_transform()
-    axes.text(-0.04, row - 0.02, title_of(name), transform=place, ha="right", va="bottom" if changes else "center")
+    axes.text(-0.04, row - 0.06, title_of(name), transform=place, ha="right", va="bottom" if changes else "center")
     if changes:
-        axes.text(-0.04, row + 0.02, changes, transform=place, ha="right", va="top", fontsize=6.5, color=GREY)
+        axes.text(-0.04, row - 0.02, changes, transform=place, ha="right", va="top", fontsize=6.5, color=GREY)
