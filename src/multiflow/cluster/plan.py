@@ -186,7 +186,7 @@ def render_plan(config: Config, costs: dict[str, Cost] | None = None, measured: 
     """The plan as a table in Markdown, with what it rests on."""
     costs = costs or load_costs()
     jobs = plan(config, costs, measured)
-    rows = ["| station | jobs | GPU-hours | CPU-hours | disk, GB |", "| --- | --: | --: | --: | --: |"]
+    rows = ["| station | jobs | a job, s | GPU-hours | CPU-hours | disk, GB |", "| --- | --: | --: | --: | --: | --: |"]
     for rule in dict.fromkeys(job.rule for job in jobs):
         rows.append(_row(f"`{rule}`", [job for job in jobs if job.rule == rule], costs))
     rows.append(_row("all", jobs, costs))
@@ -212,10 +212,11 @@ def render_plan(config: Config, costs: dict[str, Cost] | None = None, measured: 
 
 
 def _row(name: str, jobs: list[Job], costs: dict[str, Cost]) -> str:
-    seconds = [(job, job.seconds + sum(starting_seconds(job, costs))) for job in jobs]
-    gpu = sum(total for job, total in seconds if job.gpu) / 3600
-    cpu = sum(total * job.threads for job, total in seconds) / 3600
-    return f"| {name} | {len(jobs):,} | {gpu:,.1f} | {cpu:,.1f} | {sum(job.bytes for job in jobs) / 1e9:,.1f} |"
+    seconds = [job.seconds + sum(starting_seconds(job, costs)) for job in jobs]
+    gpu = sum(total for job, total in zip(jobs, seconds, strict=True) if job.gpu) / 3600
+    cpu = sum(total * job.threads for job, total in zip(jobs, seconds, strict=True)) / 3600
+    size = sum(job.bytes for job in jobs) / 1e9
+    return f"| {name} | {len(jobs):,} | {sum(seconds) / len(jobs):,.0f} | {gpu:,.1f} | {cpu:,.1f} | {size:,.1f} |"
 
 
 def _submissions(jobs: Iterable[Job], grouped: bool) -> int:
