@@ -29,6 +29,7 @@ def slurm_run() -> dict[str, Any]:
     return small | {
         "dataset": small["dataset"] | {"classes": ["coin_cell"]},
         "features": small["features"] | {"device": "auto"},
+        "flow": {"blocks": 2, "hidden": 8, "kernels": [3, 3]},
         "training": small["training"] | {"epochs": EPOCHS, "checkpoint_every": 4, "device": "auto"},
         "experiments": small["experiments"]
         | {"multiflow": {"seeds": [0]}, "no_cross_view": {"seeds": [0]}, "with_background": None},

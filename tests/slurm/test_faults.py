@@ -163,7 +163,7 @@ def test_a_killed_snakemake_leaves_no_second_writer(
     checkout.succeed(OVERLAYS, "--unlock")
     with Running(checkout) as run:
         printed = run.succeed()
-    assert "Cancelled 1 jobs that an earlier Snakemake had left in the queue." in printed
+    assert "Cancelled 1 job that an earlier Snakemake had left in the queue." in printed
     first, second_job = checkout.jobs("train_flow")
     assert (first["JobState"], second_job["JobState"]) == ("CANCELLED", "COMPLETED")
     assert first["EndTime"] <= second_job["StartTime"]
@@ -175,12 +175,12 @@ def test_a_killed_snakemake_leaves_no_second_writer(
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path], None]]:
-    """Put a folder on a disk of 100 kB."""
+    """Put a folder on a disk of 8 kB."""
     mounted: list[Path] = []
 
     def mount(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+        command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if result.returncode != 0:
             if os.environ.get("REQUIRE_PROGRAMS"):

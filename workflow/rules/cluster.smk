@@ -81,7 +81,7 @@ def own_slurm_jobs():
         raise SystemExit(1) from None
     if count:
         print(
-            f"Cancelled {count} jobs that an earlier Snakemake had left in the queue.",
+            f"Cancelled {count} job{'s' * (count > 1)} that an earlier Snakemake had left in the queue.",
             file=sys.stderr,
             flush=True,
         )
