@@ -8,6 +8,10 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+# With `--sdm apptainer`: all rules in one image, built from envs/multiflow.def.
+container: "envs/multiflow.sif"
+
+
 report: "workflow/report/workflow.rst"
 
 
