@@ -1,7 +1,8 @@
 """The flow against numbers of the released code, in every architecture and with and without noise.
 
-Each ``flow_<architecture>_noise<0|1>.npz`` holds parameters, inputs and results of the released code run in
-float64. The folder can be replaced by the environment variable GOLDEN_DIR to check further files.
+Each ``flow_<architecture>_noise<option>.npz`` holds parameters, inputs and results of the released code run in
+float64. The folder can be replaced by the environment variable GOLDEN_DIR to check further files. Noise options are
+0 (none), 1 (SimpleNet), 2 (SoftFlow) and 3 (uniform); the noise that was drawn is in the file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 ARCHITECTURES = {
     "cs_neigh": ("both", "conv2d"),
+    "cs_neigh_random": ("both", "conv2d"),
     "cs_top": ("top", "conv2d"),
     "cs_neigh_only": ("neighbors", "conv2d"),
     "cs_seperated": ("none", "conv2d"),
@@ -214,9 +216,11 @@ def four_optimizer_steps(data: Golden, flow: MultiFlow) -> dict[str, Tensor]:
     """Return the losses before each of the file's four steps, and the parameters that the file holds after them."""
     optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-5)
     losses = []
-    for noise in data.input("adamw/noise"):
+    drawn = data.noise("adamw")
+    for noise in [None] * len(data["adamw/loss"]) if drawn is None else drawn:
         optimizer.zero_grad()
-        total = loss(*flow(add_noise(data.features, noise), 20 * noise), data.foreground)
+        condition = None if noise is None else 20 * noise
+        total = loss(*flow(add_noise(data.features, noise), condition), data.foreground)
         total.backward()
         optimizer.step()
         losses.append(total.detach())
