@@ -3,7 +3,7 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
 from snakemake.exceptions import WorkflowError
 
