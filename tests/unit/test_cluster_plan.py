@@ -108,7 +108,7 @@ def test_times_of_an_earlier_run_are_taken(tmp_path: Path) -> None:
 def test_seeds_that_are_submitted_together_start_less_often() -> None:
     (line,) = [line for line in render_plan(paper()).splitlines() if line.startswith("- Submitted")]
     assert "each job alone: 3,090 submissions" in line
-    assert "together: 390 submissions" in line  # 30 classes x 3 stations before, 30 x 10 experiments
+    assert "together (`group_seeds`): 390 submissions" in line  # 30 classes x 3 stations before, 30 x 10 experiments
 
 
 def test_features_that_are_not_kept_need_no_room() -> None:
