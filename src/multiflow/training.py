@@ -195,6 +195,7 @@ def train_flow(
                 logger.info("epoch %d/%d, loss %.4f, %.0f s left", state.epoch, training.epochs, total, left)
                 shown = now
     _check_finite(model, data.features.path)
+    _warn_of_rise(state.history, data.features.path)
     recipe = Recipe.of(data)
     save_flow(
         output,
@@ -268,6 +269,19 @@ def _step(
     loss.backward()
     state.optimizer.step()
     return float(loss.detach())
+
+
+def _warn_of_rise(history: list[dict[str, float]], place: Path) -> None:
+    """A training that diverges can end with finite parameters, its scales saturated at the soft clamp: say so."""
+    losses = [record["loss"] for record in history]
+    tenth = max(1, len(losses) // 10)
+    first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+    if last > first:
+        logger.warning(
+            "%s: the mean loss of the last %s is %.4g, that of the first %.4g: the flow has learned nothing; lower "
+            "training.learning_rate or set features.scaling",
+            place, "epoch" if tenth == 1 else f"{tenth} epochs", last, first,
+        )  # fmt: skip
 
 
 def _check_finite(model: MultiFlow, place: Path) -> None:

@@ -99,6 +99,19 @@ def test_a_diverged_flow_has_no_scores(write_features: Write, tmp_path: Path) ->
     assert not (tmp_path / "scores.h5").exists()
 
 
+@pytest.mark.parametrize(("learning_rate", "warned"), [(1e-3, False), (30.0, True)])
+def test_a_training_whose_loss_rises_says_so(
+    write_features: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, learning_rate: float, warned: bool
+) -> None:
+    """At this rate the scales saturate: everything stays finite, and nothing is learned."""
+    with caplog.at_level("WARNING", logger="multiflow"):
+        train(
+            write_features(), tmp_path / "flow.safetensors",
+            TRAINING.model_copy(update={"learning_rate": learning_rate, "epochs": 3}),
+        )  # fmt: skip
+    assert ("learned nothing; lower training.learning_rate" in caplog.text) == warned
+
+
 def test_a_normal_test_set_has_no_metrics_but_scores(trained: Path, write_features: Write, tmp_path: Path) -> None:
     features = write_features("normal.h5", normal=3, anomalous=0)
     with score(trained, features, tmp_path / "scores.h5") as scores, FeatureFile(features) as feature_file:
