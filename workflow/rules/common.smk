@@ -52,8 +52,8 @@ def mask_settings(wildcards):
 
 
 def foreground_file(wildcards):
-    """The foreground masks of an experiment's class; none where everything is foreground."""
-    method = RESOLVED[wildcards.experiment].foreground.method
+    """The foreground masks of an experiment's class, the headline's by default; none where all is foreground."""
+    method = RESOLVED[wildcards.get("experiment", HEADLINE)].foreground.method
     if method == "none":
         return []
     return f"{RESULTS}/foreground/{method}/{wildcards.class_name}.h5"

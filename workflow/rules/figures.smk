@@ -6,17 +6,11 @@ HEADLINE_SEEDS = RUN.seeds_of(HEADLINE)
 BESIDE_PUBLISHED = "Comparison with the paper" if RUN.dataset.published else "Detection"
 
 
-def headline_foreground(wildcards):
-    """The masks of a class that the drawn experiment uses; none where everything is foreground."""
-    method = RESOLVED[HEADLINE].foreground.method
-    return [] if method == "none" else f"{RESULTS}/foreground/{method}/{wildcards.class_name}.h5"
-
-
 rule plot_class:
     input:
         samples=rules.flip_views.output.samples,
         scores=expand(f"{RESULTS}/scores/{HEADLINE}/{{{{class_name}}}}/seed{{seed}}.h5", seed=HEADLINE_SEEDS),
-        foreground=headline_foreground,
+        foreground=foreground_file,
     output:
         anomaly_maps=report(
             f"{FIGURES}/anomaly_maps/{{class_name}}.png",

@@ -100,6 +100,7 @@ class Sheet:
 
 def say(axes: Axes, text: str) -> None:
     """Write in empty axes why nothing is drawn."""
+    axes.set_xticks([])
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=GREY)
 
 
