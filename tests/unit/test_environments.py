@@ -1,0 +1,110 @@
+"""Three environments, one list of pins; and a profile that names what there is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+import yte
+
+ROOT = Path(__file__).parents[2]
+ENVS = ROOT / "envs"
+LOCK = [line for line in (ENVS / "lock.txt").read_text().splitlines() if not line.startswith("#")]
+RULES = {
+    name
+    for path in (ROOT / "workflow/rules").glob("*.smk")
+    for name in re.findall(r"^ *rule (\w+):", path.read_text(), re.MULTILINE)
+}
+
+
+def profile(**definitions: Any) -> dict[str, Any]:
+    """The Slurm profile as Snakemake reads it, with the first lines changed as a site does."""
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    for name, value in definitions.items():
+        text, count = re.subn(rf"^  - {name} = \w+|^  - {name} = \"\w+\"", f"  - {name} = {value!r}", text, flags=re.M)
+        assert count == 1, name
+    loaded: dict[str, Any] = yte.process_yaml(text, require_use_yte=True)
+    return loaded
+
+
+def test_conda_has_the_same_pins() -> None:
+    conda = yaml.safe_load((ENVS / "multiflow.yaml").read_text())
+    (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
+    late = re.findall(r"pip install --no-deps (\S+)", (ENVS / "multiflow.post-deploy.sh").read_text())
+    assert sorted(pip + late) == sorted(LOCK), "run `make lock`"
+
+
+def test_the_container_installs_the_lock_file_and_nothing_else() -> None:
+    definition = (ENVS / "multiflow.def").read_text()
+    assert "envs/lock.txt /opt/lock.txt" in definition
+    installed = re.findall(r"pip install (.*)", definition)
+    assert installed == ["--no-cache-dir --no-deps --requirement /opt/lock.txt"]
+    assert "==" not in definition
+
+
+def test_all_have_the_same_python() -> None:
+    conda = yaml.safe_load((ENVS / "multiflow.yaml").read_text())
+    (container,) = re.findall(r"^From: python:(\d+\.\d+)", (ENVS / "multiflow.def").read_text(), re.MULTILINE)
+    (virtual,) = re.findall(r"PYTHON:-python(\d+\.\d+)", (ENVS / "install.sh").read_text())
+    assert f"python={container}" in conda["dependencies"]
+    assert container == virtual
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].startswith(f">={virtual}")
+
+
+def test_the_installed_packages_are_those_of_the_lock_file() -> None:
+    versions = {name: importlib.metadata.version(name) for name in (pin.split("==")[0] for pin in LOCK)}
+    assert [f"{name}=={version}" for name, version in versions.items()] == LOCK
+
+
+def test_everything_that_is_required_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    required = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    names = {re.split(r"[=><~]", requirement)[0].lower().replace("_", "-") for requirement in required}
+    assert names <= {pin.split("==")[0] for pin in LOCK}
+
+
+def test_every_rule_has_the_environment() -> None:
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        text = path.read_text()
+        scripts, environments = text.count("script:\n"), text.count("conda:\n")
+        assert scripts == environments, path.name
+        for name in re.findall(r"\.\./\.\./(envs/\S+\.yaml)", text):
+            assert (ROOT / name).is_file(), path.name
+
+
+def test_the_profile_names_rules_that_exist() -> None:
+    assert {"train_flow", "extract_features"} <= RULES
+    assert set(profile()["set-resources"]) <= RULES
+    assert set(profile(group_seeds=True)["groups"]) <= RULES
+
+
+def test_a_site_changes_the_first_lines_only() -> None:
+    changed = profile(cpu_partition="long", gpu_partition="a100s", account="physics", gpu_model="a100")
+    assert changed["default-resources"] | {"mem_mb": 0, "runtime": 0} == {
+        "slurm_partition": "long", "slurm_account": "physics", "mem_mb": 0, "runtime": 0
+    }  # fmt: skip
+    for rule, resources in changed["set-resources"].items():
+        expected = "'a100s' if wildcards.method == 'mvanet' else 'long'" if rule == "segment_foreground" else "a100s"
+        assert resources["slurm_partition"] == expected
+        assert resources["gpu_model"] == "a100"
+    plain = profile()
+    assert "slurm_account" not in plain["default-resources"]
+    assert not any("gpu_model" in resources for resources in plain["set-resources"].values())
+
+
+def test_seeds_are_grouped_when_the_site_says_so() -> None:
+    assert "groups" not in profile()
+    assert profile(group_seeds=True)["groups"]["train_flow"] == "{experiment}_{class_name}"
+
+
+def test_the_catalog_finds_what_it_asks_for() -> None:
+    catalog = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert catalog["report"] is True
+    assert catalog["software-stack-deployment"] == {"conda": True, "singularity": True, "singularity+conda": False}
+    assert "make env" in catalog["mandatory-flags"]["desc"]
+    for name in ("workflow/Snakefile", "config/README.md", "config/config.yaml", "LICENSE"):
+        assert (ROOT / name).is_file()
