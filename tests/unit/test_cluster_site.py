@@ -186,4 +186,7 @@ def test_a_request_reads_what_the_plugin_reads() -> None:
         "--ntasks=1", "--cpus-per-task=2", "--constraint=nvme", "--partition=gpu", "--account=123", "--gpus=h100:1",
         "--mem=6000", "--time=60",
     ]  # fmt: skip
-    assert "--gpus" not in " ".join(Request.of("train_flow", 1, 2, resources | {"gpu": 0}).options())
+    without = Request.of("train_flow", 1, 2, resources | {"gpu": 0, "mem_mb": "<TBD>"})
+    assert (without.wants_gpu, without.mem_mb) == (False, 0)
+    assert not any(option.startswith(("--gpus", "--mem")) for option in without.options())
+    assert Request.of("train_flow", 1, 2, {"gres": "gpu:h100:1"}).wants_gpu

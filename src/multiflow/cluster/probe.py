@@ -58,7 +58,7 @@ class _Probe:
         self._folder = folder
         self._job = ""
         self._problem = ""
-        gpu = "with GPU" if place.gpus else "without GPU"
+        gpu = "with GPU" if place.wants_gpu else "without GPU"
         self._name = f"node of {place.partition or 'the default partition'} {gpu}"
 
     def submit(self) -> None:
@@ -97,7 +97,7 @@ class _Probe:
         """What the job found; cancels one that has not ended."""
         answer = self._answer()
         if answer is not None:
-            return _judge(self._name, answer, self._folder.parent.name, wants_gpu=bool(self._place.gpus))
+            return _judge(self._name, answer, self._folder.parent.name, wants_gpu=self._place.wants_gpu)
         if self._problem:
             return [bad(f"{self._name}: {self._problem}")]
         state = self._state()

@@ -211,7 +211,7 @@ def _accepted(request: Request, answer: Answer) -> Finding:
     )
     offered = "; ".join(dict.fromkeys(line.replace("(null)", "no GPU") for line in nodes.output.splitlines()))
     models = {found[1] for found in re.finditer(r"gpu:([A-Za-z][\w.-]*)", nodes.output)}
-    if request.gpus and "gpu" not in nodes.output:
+    if request.wants_gpu and "gpu" not in nodes.output:
         return bad(f"GPU: partition {name} has none; name the partition with GPUs at the top of {PROFILE}")
     if request.gpu_model and request.gpu_model not in models:
         return bad(

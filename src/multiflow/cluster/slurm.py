@@ -85,7 +85,7 @@ class Request:
         """From a job's resources, by the names of Snakemake's Slurm plugin."""
         options = {"constraint": "--constraint", "qos": "--qos", "gres": "--gres"}
         extra = [f"{option}={resources[name]}" for name, option in options.items() if resources.get(name)]
-        gpus = int(resources.get("gpu") or 0)
+        gpus = _number(resources.get("gpu"))
         return cls(
             rule=rule,
             attempt=attempt,
@@ -93,11 +93,16 @@ class Request:
             account=str(resources.get("slurm_account") or ""),
             gpus=gpus,
             gpu_model=str(resources.get("gpu_model") or "") if gpus else "",
-            cpus=int(resources.get("cpus_per_task") or threads),
-            mem_mb=int(resources.get("mem_mb") or 0),
-            runtime=int(resources.get("runtime") or 0),
+            cpus=_number(resources.get("cpus_per_task")) or threads,
+            mem_mb=_number(resources.get("mem_mb")),
+            runtime=_number(resources.get("runtime")),
             extra=tuple(extra),
         )
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether a GPU is asked for, in either way."""
+        return self.gpus > 0 or any(option.startswith("--gres=gpu") for option in self.extra)
 
     def options(self) -> list[str]:
         """Options of ``sbatch``, as the plugin writes them."""
@@ -122,6 +127,11 @@ class Request:
         gpu = f"{self.gpus} GPU {self.gpu_model}".strip() + ", " if self.gpus else ""
         place = f" in {self.partition}" if self.partition else ""
         return f"{gpu}{self.cpus} CPU, {self.mem_mb} MB, {self.runtime} min{place}"
+
+
+def _number(value: Any) -> int:
+    """A resource's number; 0 where there is none, or none yet, since it depends on a file that is still to come."""
+    return int(value) if isinstance(value, int | float) else 0
 
 
 @dataclass(frozen=True)
