@@ -153,6 +153,20 @@ def test_snakemake_says_all_of_it_before_it_submits(checkout: SlurmCheckout) -> 
     assert lines[3].startswith("set-resources: there is no rule train_flaw")
 
 
+def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
+    checkout = SlurmCheckout(tmp_path / "checkout", cluster)
+    result = checkout.run(OVERLAYS, "check_site")
+    assert result.returncode == 1
+    lines = [line for line in result.stdout.splitlines() if line.startswith(("ok  ", "FIX "))]
+    (problem,) = [line for line in lines if line.startswith("FIX ")]
+    assert "CUDA sees no GPU" in problem, "this cluster's GPUs are pretended"
+    for text in ("version: Slurm", "train_flow: 1 GPU", "node of gpu with GPU", "node of cpu without GPU"):
+        assert any(line.startswith(f"ok   {text}") for line in lines), text
+    jobs = [job["JobName"] for job in cluster.jobs() if job["WorkDir"] == str(checkout.folder)]
+    assert set(jobs) == {"multiflow-site-check"}
+    assert not (checkout.folder / METRICS).exists()
+
+
 def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     home = checkout.folder / "home"
     home.mkdir()
