@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from checkout import Checkout, small_run
 
+from multiflow.tables.pdf import missing_latex
+
 PARTS = ("stud_brick", "coin_cell")
 EXPECTED_METRICS = {"sample_auroc", "sample_auroc_max", "sample_auroc_mean", "image_auroc", "pixel_auroc", "aupro"}
 RUNS = {
@@ -126,7 +128,8 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
             {"train_flow": 1, "evaluate_flow": 1, "plot_training": 1},
         ),
     }  # fmt: skip
-    tables = {"make_table": 8, "plot_metrics": 1, "list_runs": 1, "summarize": 1, "write_report": 1, "all": 1}
+    tables = {"make_table": 8, "compare_ablations": 1, "compare_with_paper": 1, "plot_metrics": 1, "list_runs": 1}
+    tables |= {"summarize": 1, "write_report": 1, "all": 1} | ({} if missing_latex() else {"typeset_tables": 1})
     for name, (values, expected) in changes.items():
         overlay = rendered.write_config(values, f"{name}.yaml")
         found = planned(rendered.succeed(["config/demo.yaml", overlay], "-n"))
