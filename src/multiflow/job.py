@@ -31,17 +31,18 @@ def job(log: str | Path) -> Iterator[None]:
     and its node is noted for the next attempt; any other exception is written to the log with its traceback and
     raised again.
 
-    The log is locked while the job runs, so that a job that outlived a killed Snakemake and the one that
-    replaces it do not work at the same time.
+    A file beside the log is locked while the job runs, so that a job that outlived a killed Snakemake and the one
+    that replaces it do not work at the same time. Not the log itself: Snakemake deletes it before each attempt.
     """
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as stream:
+    lock = path.with_name(f".{path.name}.lock")
+    with open(path, "a", encoding="utf-8") as stream, open(lock, "a", encoding="utf-8") as locked:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-        _lock(stream)
+        _lock(locked)
         try:
             yield
         except InputError as error:

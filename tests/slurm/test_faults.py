@@ -41,13 +41,13 @@ def test_a_cancelled_job_is_submitted_again(checkout: SlurmCheckout, finished: C
 
 def test_a_training_goes_on_after_its_time_limit(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:
     checkout.order("train_flow", "freeze")
-    checkout.change_profile("train_flow", runtime="attempt")
+    checkout.change_profile("train_flow", runtime="1 if attempt == 1 else 30")
     with Running(checkout) as run:
         checkout.wait_frozen()
         run.succeed()
     first, second = checkout.jobs("train_flow")
     assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
-    assert (first["TimeLimit"], second["TimeLimit"]) == ("00:01:00", "00:02:00")
+    assert (first["TimeLimit"], second["TimeLimit"]) == ("00:01:00", "00:30:00")
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
@@ -196,15 +196,15 @@ def small_disk() -> Iterator[Callable[[Path], None]]:
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     checkout: SlurmCheckout, finished: Checkout, small_disk: Callable[[Path], None]
 ) -> None:
-    folder = checkout.folder / RESULTS / "scores" / Path(RUN).parent
+    folder = checkout.folder / RESULTS / "scores" / RUN.split("/")[0]
     small_disk(folder)
     with Running(checkout) as run:
         assert run.finish() == 1
     name = RESULTS / "scores" / f"{RUN}.h5"
     line = f"{name}: cannot be written whole: No space left on device; make room in {name.parent} and start again"
-    assert [text.partition(" ERROR ")[2] for text in checkout.log("evaluate_flow").splitlines()].count(line) == 3
+    assert [text.partition(" ERROR ")[2] for text in checkout.log("evaluate_flow").splitlines()] == [line]
     assert line in run.printed, "the line is not shown to the user"
-    assert list(folder.iterdir()) == []
+    assert not [path for path in folder.rglob("*") if path.is_file()]
     subprocess.run(["mount", "-o", "remount,size=100m", str(folder)], timeout=60, check=True)
     with Running(checkout) as run:
         run.succeed()
@@ -220,9 +220,8 @@ def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmC
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     with Running(checkout) as run:
         assert run.finish() == 1
-    lines = [line for line in run.printed.splitlines() if f"{name}: expected a whole foreground file, cannot read it" in line]
-    assert lines, "the line is not shown to the user"
-    assert all("delete it and rerun" in line for line in lines)
+    line = rf"{name}: expected a whole foreground file, cannot read it \(.*\); delete it and rerun$"
+    assert re.search(line, run.printed, re.MULTILINE), "the line is not shown to the user"
     path.unlink()
     with Running(checkout) as run:
         run.succeed()
@@ -237,7 +236,6 @@ def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout) -> None:
     assert (first["NodeList"], first["JobState"]) == ("node1", "FAILED")
     assert (second["NodeList"], second["ExcNodeList"], second["JobState"]) == ("node2", "node1", "COMPLETED")
     line = "GPU of node1 failed: CUDA error: uncorrectable ECC error encountered; a second attempt runs on another node"
-    assert line in checkout.log("train_flow")
     assert line in run.printed, "the line is not shown to the user"
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,23 +44,35 @@ def test_an_unexpected_error_keeps_its_traceback_in_the_log(tmp_path: Path) -> N
 
 
 def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
-    log, order = tmp_path / "rule.log", tmp_path / "order.txt"
+    log, order, proceed = tmp_path / "rule.log", tmp_path / "order.txt", tmp_path / "proceed"
     program = textwrap.dedent(
         f"""
         import sys, time
+        from pathlib import Path
         from multiflow.job import job
         with job({str(log)!r}):
             with open({str(order)!r}, "a") as stream:
                 stream.write(sys.argv[1] + " begins\\n")
                 stream.flush()
-                time.sleep(float(sys.argv[2]))
+                while not Path({str(proceed)!r}).exists():
+                    time.sleep(0.01)
                 stream.write(sys.argv[1] + " ends\\n")
         """
     )
-    first = subprocess.Popen([sys.executable, "-c", program, "first", "1.5"])
-    while not order.exists() or not order.read_text():
-        assert first.poll() is None
-    subprocess.run([sys.executable, "-c", program, "second", "0"], check=True, timeout=60)
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    first = subprocess.Popen([sys.executable, "-c", program, "first"])
+    wait(lambda: order.exists() and order.read_text() != "")
+    log.unlink()  # as Snakemake does before the second
+    second = subprocess.Popen([sys.executable, "-c", program, "second"])
+    wait(lambda: log.exists() and "an earlier process still works on this job" in log.read_text())
+    proceed.touch()
+    assert second.wait(timeout=60) == 0
     assert first.wait(timeout=60) == 0
     assert order.read_text().split("\n")[:-1] == [
         "first begins",
@@ -67,7 +80,6 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
         "second begins",
         "second ends",
     ]
-    assert "an earlier process still works on this job" in log.read_text()
 
 
 def test_a_gpu_that_fails_is_one_line_and_its_node_is_noted(
