@@ -7,6 +7,7 @@ from multiflow.cluster import (
     Finding,
     Request,
     Settings,
+    ask_until_answered,
     cancel_leftovers,
     check_site,
     claim_folder,
@@ -69,10 +70,11 @@ def exclude_failed_gpus(wildcards, attempt):
 
 
 def own_slurm_jobs():
-    """No two jobs write one file: only this Snakemake submits from here, and what a killed one left is cancelled."""
+    """No job is forgotten, and no two write one file: what a killed Snakemake left in the queue is cancelled."""
     if workflow.executor_plugin.name != "slurm":
         return
     global SLURM_CLAIM  # held until this process ends
+    ask_until_answered(workflow.executor_settings.status_command)
     try:
         SLURM_CLAIM = claim_folder(Path.cwd())
         count = cancel_leftovers(Path.cwd())

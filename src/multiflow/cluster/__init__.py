@@ -2,6 +2,7 @@
 
 from multiflow.cluster.failed_gpus import exclude_failed
 from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
+from multiflow.cluster.patience import ask_until_answered
 from multiflow.cluster.plan import render_plan, written_bytes
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
@@ -11,6 +12,7 @@ __all__ = [
     "Finding",
     "Request",
     "Settings",
+    "ask_until_answered",
     "cancel_leftovers",
     "check_site",
     "claim_folder",
