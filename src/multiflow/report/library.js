@@ -15,5 +15,14 @@ async function library() {
 }
 
 /* Text columns are filtered by picking their values, columns of numbers by comparing. */
-const PICK = [["searchList"]];
-const COMPARE = [["search"]];
+const OPTIONS = {
+  paging: false,
+  order: [],
+  autoWidth: false,
+  layout: { topStart: "search", topEnd: null, bottomStart: "info", bottomEnd: null },
+  language: { search: "", searchPlaceholder: "search", info: "_TOTAL_ of _MAX_ rows", infoFiltered: "", infoEmpty: "no row" },
+  columnDefs: [
+    { targets: ".number", columnControl: [["search"]] },
+    { targets: "_all", columnControl: [["searchList"]] },
+  ],
+};

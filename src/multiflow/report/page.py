@@ -42,7 +42,7 @@ def write_page(path: str | Path, title: str, body: str, script: str | None = Non
         title: what the page shows, plain text.
         body: HTML.
         script: name of a script beside this module that makes the page interactive; it finds DataTables through
-            ``library()`` and ``data`` through ``unpack("data")``.
+            ``library()``, its usual ``OPTIONS``, and ``data`` through ``unpack("data")``.
         data: what the script shows, as JSON.
     """
     style = _asset("page.css")

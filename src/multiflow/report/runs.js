@@ -47,17 +47,7 @@ function seedRows(row, run) {
   return [line, below];
 }
 
-const table = new DataTable("#table", {
-  paging: false,
-  order: [],
-  autoWidth: false,
-  layout: { topStart: "search", topEnd: null, bottomStart: "info", bottomEnd: null },
-  language: { search: "", searchPlaceholder: "search", info: "_TOTAL_ of _MAX_ rows", infoFiltered: "", infoEmpty: "no row" },
-  columnDefs: [
-    { targets: [0, 1], columnControl: PICK },
-    { targets: [...Array(names.length + 1).keys()].map((index) => index + 2), columnControl: COMPARE },
-  ],
-});
+const table = new DataTable("#table", OPTIONS);
 
 for (const button of document.querySelectorAll("#table tbody th button")) {
   const line = button.closest("tr");
