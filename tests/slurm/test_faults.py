@@ -109,7 +109,7 @@ def test_a_controller_that_is_away_for_half_a_minute(
             cluster.start_controller()
         (process,) = checkout.processes()
         process.send(signal.SIGCONT)
-        run.succeed()
+        assert "it is asked again" in run.succeed()
     (job,) = checkout.jobs("train_flow")
     assert job["JobState"] == "COMPLETED"
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
@@ -198,7 +198,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 ) -> None:
     folder = checkout.folder / RESULTS / "scores" / RUN.split("/")[0]
     small_disk(folder)
-    with Running(checkout) as run:
+    with Running(checkout, "--retries", "0", str(METRICS)) as run:
         assert run.finish() == 1
     name = RESULTS / "scores" / f"{RUN}.h5"
     line = f"{name}: cannot be written whole: No space left on device; make room in {name.parent} and start again"
@@ -218,7 +218,7 @@ def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmC
     times = path.stat()
     path.write_bytes(path.read_bytes()[: times.st_size // 2])
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    with Running(checkout) as run:
+    with Running(checkout, "--retries", "0", str(METRICS)) as run:
         assert run.finish() == 1
     line = rf"{name}: expected a whole foreground file, cannot read it \(.*\); delete it and rerun$"
     assert re.search(line, run.printed, re.MULTILINE), "the line is not shown to the user"
