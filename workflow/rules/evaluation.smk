@@ -48,7 +48,7 @@ rule collect_metrics:
             f"{RESULTS}/metrics.csv",
             caption="../report/metrics.rst",
             category="Tables",
-            labels={"table": "metrics.csv", "shows": "Every number, for programs (a download)"},
+            labels={"table": "metrics.csv", "shows": "Every number (download)"},
         ),
     log:
         f"{RESULTS}/logs/collect_metrics.log",

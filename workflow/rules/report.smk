@@ -10,7 +10,7 @@ rule list_runs:
             f"{RESULTS}/tables/runs.html",
             caption="../report/runs.rst",
             category="Tables",
-            labels={"table": "Every run", "shows": "Each class, experiment and seed, down to its JSON"},
+            labels={"table": "Every run", "shows": "Each seed, down to its JSON"},
         ),
     log:
         f"{RESULTS}/logs/list_runs.log",
