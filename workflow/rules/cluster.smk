@@ -25,9 +25,11 @@ def slurm_requests():
     Jobs that differ in class and seed alone ask for the same; one of them is looked at, which saves the paper 15 s.
     """
     kinds = {}
-    for job in workflow.dag.get_jobs_or_groups():
-        members = list(job) if job.is_group() else [job]
-        if not job.is_local and any(map(workflow.dag.needrun, members)):
+    # A group holds the jobs that are still to run.
+    jobs = [workflow.dag.get_job_group(job) or job for job in workflow.dag.needrun_jobs()]
+    for job in dict.fromkeys(jobs):
+        if not job.is_local:
+            members = list(job) if job.is_group() else [job]
             names = tuple(sorted({member.rule.name for member in members}))
             wildcards = members[0].wildcards_dict
             kinds.setdefault((names, len(members), wildcards.get("experiment"), wildcards.get("method")), job)
