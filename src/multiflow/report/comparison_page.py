@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from multiflow.report.page import write_page
@@ -29,10 +29,10 @@ def write_comparison_page(comparison: Comparison | None, context: TableContext, 
     rows = [
         _cell_row(cell, effects.get((cell.table, cell.experiment, cell.metric)), context) for cell in comparison.cells
     ]
-    words = ["Table", "Method or ablation", "Class", "Metric"]
-    numbers = ["Published†", "Measured", "Difference", "Limit", "p", "p (Holm)"]
-    ends = ["Verdict", "Ablation's direction"]
-    _write_rows(path, _TITLE, words, numbers, ends, rows, comparison_notes(comparison, context), "table.js")
+    heads = {"Table": "", "Method or ablation": "", "Class": "", "Metric": ""}
+    heads |= dict.fromkeys(["Published†", "Measured", "Difference"], "number") | {"Verdict": ""}
+    heads |= dict.fromkeys(["Limit", "p", "p (Holm)"], "number") | {"Ablation's direction": ""}
+    _write_rows(path, _TITLE, heads, rows, comparison_notes(comparison, context), "table.js")
 
 
 def write_ablation_tests_page(tests: Sequence[AblationTest], context: TableContext, path: str | Path) -> None:
@@ -50,11 +50,13 @@ def write_ablation_tests_page(tests: Sequence[AblationTest], context: TableConte
         ]
         for test in tests
     ]
-    words = ["Table", "Ablation", "Metric"]
-    numbers = ["Difference to the default", "Classes", "p", "p (Holm)"]
+    heads = {"Table": "", "Ablation": "", "Metric": ""}
+    heads |= dict.fromkeys(["Difference to the default", "Classes", "p", "p (Holm)"], "number") | {
+        "The ablation is": ""
+    }
     notes = [data_note(context), *ablation_notes(tests)]
     title = "What each ablation changes, paired by class"
-    _write_rows(path, title, words, numbers, ["The ablation is"], rows, notes, "table.js" if rows else None)
+    _write_rows(path, title, heads, rows, notes, "table.js" if rows else None)
 
 
 def _cell_row(cell: ComparedCell, effect: ComparedEffect | None, context: TableContext) -> list[str]:
@@ -68,10 +70,10 @@ def _cell_row(cell: ComparedCell, effect: ComparedEffect | None, context: TableC
         _mean(cell.published),
         _mean(cell.measured),
         _number(cell.difference, format_difference(cell.difference)),
+        _word(cell.verdict + (f" (as in {table_place(cell.repeats)})" if cell.repeats else "")),
         _number(limit, "" if limit is None else f"{limit:.2f}"),
         _chance(cell.test.p if cell.test else None),
         _chance(cell.p_holm),
-        _word(cell.verdict + (f" (as in {table_place(cell.repeats)})" if cell.repeats else "")),
         _word(effect.verdict if effect is not None and average else ""),
     ]
 
@@ -79,23 +81,19 @@ def _cell_row(cell: ComparedCell, effect: ComparedEffect | None, context: TableC
 def _write_rows(
     path: str | Path,
     title: str,
-    words: Sequence[str],
-    numbers: Sequence[str],
-    ends: Sequence[str],
+    heads: Mapping[str, str],
     rows: Sequence[Sequence[str]],
     notes: Sequence[str],
     script: str | None,
 ) -> None:
-    """The first note stands above the table, the others below."""
-    heads = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in words)
-    heads += "".join(f'<th scope="col" class="number">{html.escape(text)}</th>' for text in numbers)
-    heads += "".join(f'<th scope="col">{html.escape(text)}</th>' for text in ends)
+    """Columns are headings with their class; the first note stands above the table, the others below."""
+    columns = "".join(f'<th scope="col" class="{kind}">{html.escape(text)}</th>' for text, kind in heads.items())
     lines = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
     write_page(
         path,
         title,
         f"<p>{html.escape(notes[0])}</p>\n"
-        f'<div class="wide">\n<table id="table" class="booktabs">\n<thead>\n<tr>{heads}</tr>\n</thead>\n'
+        f'<div class="wide">\n<table id="table" class="booktabs">\n<thead>\n<tr>{columns}</tr>\n</thead>\n'
         f"<tbody>\n{lines}</tbody>\n</table>\n</div>\n"
         '<div class="notes">\n' + "".join(f"<p>{html.escape(note)}</p>\n" for note in notes[1:]) + "</div>",
         script=script,
