@@ -35,7 +35,12 @@ def test_seeds_share_a_submission_and_a_finished_one_is_not_trained_again(
 ) -> None:
     flows = grouped.folder / RESULTS / "flows/multiflow/coin_cell"
     with Running(grouped) as run:
-        cluster.wait(lambda: any(flows.glob("*.safetensors")), "the first seed's flow", 120)
+
+        def first_is_done() -> bool:
+            assert run.process.poll() is None, run.printed[-6000:]
+            return any(flows.glob("*.safetensors"))
+
+        cluster.wait(first_is_done, "the first seed's flow", 120)
         grouped.order("train_flow", "freeze")
         (first,) = (path.stem for path in flows.glob("*.safetensors"))
         orders = grouped.folder / "sabotage/train_flow"
@@ -47,7 +52,7 @@ def test_seeds_share_a_submission_and_a_finished_one_is_not_trained_again(
     assert (lost["JobState"], repeated["JobState"]) == ("CANCELLED", "COMPLETED")
     assert {job["JOB_GRES"] for job in (lost, repeated)} == {"gpu:h100:1"}
     # The seeds take turns: time for both, but memory and processors for one.
-    assert (lost["MinMemoryNode"], lost["NumCPUs"], lost["TimeLimit"]) == ("12000M", "1", "04:00:00")
+    assert (lost["MinMemoryNode"], lost["NumCPUs"], lost["TimeLimit"]) == ("12000M", "1", "03:00:00")
     for seed in SEEDS:
         log = (grouped.folder / RESULTS / f"logs/train_flow/multiflow/coin_cell/seed{seed}.log").read_text()
         assert ("its flow is taken up" in log) == (f"seed{seed}" == first), log
