@@ -20,7 +20,7 @@ def test_a_run_on_slurm_asks_for_gpus_and_makes_the_same_bytes(
     checkout.succeed(OVERLAYS, str(SUMMARY))
     for rules, partition, gres, nodes in (
         (GPU_RULES, "gpu", "gpu:h100:1", {"node1", "node2"}),
-        (CPU_RULES, "cpu", None, {"node3"}),
+        (CPU_RULES, "cpu", "(null)", {"node3"}),
     ):
         for rule, count in rules.items():
             jobs = checkout.jobs(rule)
