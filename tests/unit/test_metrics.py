@@ -283,6 +283,14 @@ def test_quantiles_of_a_long_stream(scale: float) -> None:
     assert sum(level.size for level in sketch._levels) <= 2_000 * len(sketch._levels) <= 2_000 * 8
 
 
+@pytest.mark.parametrize("plateau", [-2.0, 0.0, 2.0])
+def test_few_scores_above_many_equal_ones_are_not_tied_with_them(plateau: float) -> None:
+    """Fewer than a strip holds: without an edge right above the plateau they would fall into its strip."""
+    maps, truth = np.full((4, 128, 128), plateau, np.float32), np.zeros((4, 128, 128), bool)
+    maps[0, 5, 5], truth[0, 5, 5] = plateau + 1, True
+    assert measure(maps, truth) == PixelResult(1.0, pytest.approx(1.0))  # type: ignore[arg-type]
+
+
 def test_quantiles_of_few_scores_are_all_of_them() -> None:
     sketch = ScoreQuantiles()
     assert sketch.quantiles(5).size == 0

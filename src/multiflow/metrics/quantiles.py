@@ -37,9 +37,10 @@ class ScoreQuantiles:
             self._push(values[start : start + self._capacity])
 
     def quantiles(self, count: int) -> NDArray[np.float64]:
-        """At most ``count`` distinct scores, ascending, with equally many scores between two of them.
+        """At most ``count`` distinct values, ascending, with equally many scores between two of them.
 
-        All distinct scores where there are no more than ``count`` scores.
+        All distinct scores where there are no more than ``count`` scores. A score that takes several places (ties) is
+        followed by the next higher number, so that the few scores above it are not counted as its equals.
         """
         if not self._levels:
             return np.empty(0)
@@ -50,7 +51,8 @@ class ScoreQuantiles:
         if ranks[-1] <= count:
             return np.unique(values)
         wanted = (np.arange(count) + 0.5) * (ranks[-1] / count)
-        return np.unique(values[order][np.searchsorted(ranks, wanted)])
+        edges, places = np.unique(values[order][np.searchsorted(ranks, wanted)], return_counts=True)
+        return np.union1d(edges, np.nextafter(edges[places > 1], np.inf))
 
     def _push(self, values: NDArray[Any]) -> None:
         """Add values to the first level; what overflows goes up, halved."""
