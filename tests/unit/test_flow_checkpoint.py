@@ -159,6 +159,7 @@ def one_line(problems: list[str]) -> bool:
         ("7.s1.gamma4", None, r"found 227, of them 1 missing: module_list\.7\.s1\.gamma4"),
         ("7.s1.gamma99999999999", torch.zeros(1), "expected at most 10 views, found 100000000000"),
         ("7.s1.conv_scale3_1.bias", torch.zeros(6, dtype=torch.int8), "expected floating-point numbers, found torch.i"),
+        ("7.s1.conv_scale3_1.bias", torch.full((6,), torch.nan), "expected finite numbers, found infinite or NaN"),
     ],
 )
 def test_a_damaged_parameter_is_named(name: str, value: torch.Tensor | None, message: str) -> None:

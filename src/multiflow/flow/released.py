@@ -231,5 +231,7 @@ def _compare(source: str, found: Mapping[str, Tensor], expected: Mapping[str, Te
             problems.append(f"{source}: {name}: expected {list(expected[name].shape)}, found {list(found[name].shape)}")
         elif not found[name].is_floating_point():
             problems.append(f"{source}: {name}: expected floating-point numbers, found {found[name].dtype}")
+        elif not found[name].isfinite().all():
+            problems.append(f"{source}: {name}: expected finite numbers, found infinite or NaN values")
     if problems:
         raise InputError(problems[:_LISTED])
