@@ -143,7 +143,14 @@ def _import(chosen: argparse.Namespace) -> None:
     flow = import_released(chosen.released, fusion=chosen.fusion, clamp=chosen.clamp).float()
     metadata: dict[str, Any] = {"imported": chosen.released.name}
     if chosen.features is not None:
-        recipe = Recipe.of(open_input(chosen.features, chosen.foreground, chosen.to_grid))
+        data = open_input(chosen.features, chosen.foreground, chosen.to_grid)
+        views, channels = len(data.features.cameras), data.features.channels
+        if (views, channels) != (flow.graph.views, flow.channels):
+            raise InputError(
+                f"{chosen.features}: expected {flow.graph.views} views with {flow.channels} channels as in "
+                f"{chosen.released}, found {views} views with {channels}; give the features of the checkpoint's class"
+            )
+        recipe = Recipe.of(data)
         if recipe is None:
             raise InputError(f"{chosen.features}: these features were made by an older version; delete them and rerun")
         metadata["recipe"] = recipe.metadata()

@@ -12,7 +12,10 @@ from test_training import FLOW, train
 
 from multiflow import config
 from multiflow.__main__ import main
+from multiflow.flow import MultiFlow
+from multiflow.flow.released import export_released
 from multiflow.training import load_trained_flow
+from multiflow.views import camera_graph
 
 Write = Callable[..., Path]
 
@@ -35,6 +38,18 @@ def test_a_checkpoint_goes_out_and_in_again(write_features: Write, tmp_path: Pat
     assert main(["import-checkpoint", *arguments, "--clamp", "2.5"]) == 0
     assert load_trained_flow(tmp_path / "other.safetensors")[0].clamp == 2.5
     assert main(["import-checkpoint", *arguments, "--clamp", "nan"]) == 1
+
+
+def test_a_checkpoint_and_features_of_other_channels(
+    write_features: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = MultiFlow(4, camera_graph(3), blocks=1, hidden=2, kernels=(1,), clamp_slope=0.636)
+    torch.save(export_released(flow), tmp_path / "released.pt")
+    arguments = [str(tmp_path / "released.pt"), str(tmp_path / "flow.safetensors"), "--features", str(write_features())]
+    assert main(["import-checkpoint", *arguments]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected 3 views with 4 channels" in line
+    assert "found 3 views with 6" in line
 
 
 def test_mistakes_are_one_line(write_features: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
