@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -37,6 +38,10 @@ def test_the_paper_is_the_default() -> None:
     )
     assert config.flow.noise_std**2 == pytest.approx(0.15)
     assert config.evaluation.sample_score == "max"
+    flow = config.flow
+    assert (flow.attention, flow.transform_first, flow.condition_scale) == ("paper", "second", 1.0)
+    assert flow.clamp_slope == pytest.approx(2 / math.pi)
+    assert (config.foreground.to_grid, config.foreground.empty) == ("nearest", "foreground")
 
 
 def test_released_differs_where_it_should() -> None:
