@@ -126,7 +126,7 @@ def check_count(files: Sequence[Path], recipe: Recipe, place: str) -> None:
     """Check that there is a file per camera.
 
     Raises:
-        InputError: there are fewer or more; the message begins with ``place``.
+        InputError: there are fewer or more, or one of them twice; the message begins with ``place``.
     """
     if len(files) != len(recipe.views):
         raise InputError(
@@ -134,6 +134,8 @@ def check_count(files: Sequence[Path], recipe: Recipe, place: str) -> None:
             f"found {len(files)}{': ' if files else ''}{', '.join(path.name for path in files)}; "
             "give them with --views in the order of the cameras"
         )
+    if twice := [path for path in dict.fromkeys(files) if files.count(path) > 1]:
+        raise InputError(f"{place}: expected a picture per camera, found {', '.join(map(str, twice))} more than once")
 
 
 def load_photographs(assignment: Assignment, recipe: Recipe) -> list[Photograph]:

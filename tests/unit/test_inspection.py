@@ -262,6 +262,12 @@ def test_too_many_given_one_by_one(run: Path) -> None:
         inspect_part(flow_of(run), [*pictures_of(run), pictures_of(run)[0]])
 
 
+def test_one_given_twice(run: Path) -> None:
+    first, second, _ = pictures_of(run)
+    with pytest.raises(InputError, match=r"--views: expected a picture per camera, found .* more than once"):
+        inspect_part(flow_of(run), [first, second, first])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
