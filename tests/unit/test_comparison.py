@@ -220,7 +220,7 @@ def test_two_classes_can_never_be_significant(tmp_path: Path) -> None:
     assert {test.verdict for test in tests.values()} == {"cannot tell"}
     assert {test.smallest_p for test in tests.values()} == {0.5}
     assert tests["table2", "no_cross_view", "sample_auroc"].ranks.p == 0.5
-    assert any("2 classes cannot give a p below 0.5" in note for note in ablation_notes(tuple(tests.values())))
+    assert any("2 classes cannot give a p below 0.5" in note for note in ablation_notes(tuple(tests.values()), run))
     write_ablation_tests(tuple(tests.values()), run, tmp_path / "tests.csv", tmp_path / "tests.tex")
     assert "no cross view" in (tmp_path / "tests.tex").read_text()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "tests.csv").read_text())))

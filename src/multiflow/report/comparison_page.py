@@ -54,7 +54,7 @@ def write_ablation_tests_page(tests: Sequence[AblationTest], context: TableConte
     heads |= dict.fromkeys(["Difference to the default", "Classes", "p", "p (Holm)"], "number") | {
         "The ablation is": ""
     }
-    notes = [data_note(context), *ablation_notes(tests)]
+    notes = [data_note(context), *ablation_notes(tests, context)]
     title = "What each ablation changes, paired by class"
     _write_rows(path, title, heads, rows, notes, "table.js" if rows else None)
 

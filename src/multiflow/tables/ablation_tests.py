@@ -87,8 +87,8 @@ def compare_ablations(metrics: DataFrame, context: TableContext) -> tuple[Ablati
     )
 
 
-def ablation_notes(tests: Sequence[AblationTest]) -> tuple[str, ...]:
-    """Footnotes: the test, and what it can tell with the classes at hand."""
+def ablation_notes(tests: Sequence[AblationTest], context: TableContext) -> tuple[str, ...]:
+    """Footnotes: the test, what it can tell with the classes at hand, and trainings of another length."""
     if not tests:
         return ("No ablation was run beside the default.",)
     most = max(test.ranks.pairs for test in tests)
@@ -104,4 +104,14 @@ def ablation_notes(tests: Sequence[AblationTest]) -> tuple[str, ...]:
             f"Nothing can be told here: {most} class{'es' if most != 1 else ''} cannot give a p below {least:.2g}, "
             f"and the smallest of {len(tests)} must be below {LEVEL / len(tests):.2g}."
         )
+    if REFERENCE in context.experiments:
+        default = context.experiments[REFERENCE].protocol.epochs
+        others: dict[int, list[str]] = {}
+        for name in dict.fromkeys(test.experiment for test in tests if test.experiment in context.experiments):
+            others.setdefault(context.experiments[name].protocol.epochs, []).append(name)
+        notes += [
+            f"Trained for {epochs} instead of {default} epochs, which is part of the difference: {', '.join(names)}."
+            for epochs, names in others.items()
+            if epochs != default
+        ]
     return tuple(notes)

@@ -113,7 +113,7 @@ def format_ablation_tests_latex(tests: Sequence[AblationTest], context: TableCon
         for experiment in dict.fromkeys(test.experiment for test in tests if test.table == name):
             line = [table_place(name), escape(experiment.replace("_", " "))]
             rows.append(line + [_tested(found.get((name, experiment, metric))) for metric in metrics])
-    notes = [escape(note) for note in (data_note(context), *ablation_notes(tests))]
+    notes = [escape(note) for note in (data_note(context), *ablation_notes(tests, context))]
     head = " & ".join(["", "Ablation", *map(metric_heading, metrics)])
     return format_environment(
         "ablation-tests",
