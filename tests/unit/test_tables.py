@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from table_runs import COLLECTION, METRICS, PARTS, PROTOCOL, REAL_IAD, context, measured
 
 import multiflow
@@ -39,6 +40,7 @@ from multiflow.tables.model import rank_cells
 from multiflow.tables.text import format_csv
 
 SOURCE = str(Path(multiflow.__file__).parents[1])
+CONFIG = Path(__file__).parents[2] / "config"
 
 
 def cells(table: Table) -> dict[tuple[str, str], Cell]:
@@ -120,6 +122,20 @@ def test_published_numbers_are_printed_as_in_the_paper(name: str) -> None:
     if "multiflow" in [column.key for column in table.columns]:
         headings = [f"{column.heading} {column.remark}" for column in table.columns[-2:]]
         assert headings == ["Multi-Flow (published)", "Multi-Flow (measured)"]
+
+
+def test_another_protocol_than_the_papers_stands_below_published_numbers() -> None:
+    values = yaml.safe_load((CONFIG / "config.yaml").read_text())
+    assert table_context(load_config(values)).departures == ()
+    values["training"]["epochs"] = 1
+    values["evaluation"] = {"sample_score": "mean", "strips": 500}
+    run = table_context(load_config(values))
+    note = (
+        "The protocol here is not the paper's (in brackets): training.epochs 1 (112), "
+        "evaluation.sample_score mean (max)."
+    )
+    assert note in make_table(1, measured(REAL_IAD), run).notes
+    assert note not in make_table(1, measured(REAL_IAD), replace(run, published=None)).notes
 
 
 def test_published_averages_need_all_thirty_classes() -> None:

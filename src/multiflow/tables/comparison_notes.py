@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiflow.published import PAPER, PUBLISHED_RUNS
 from multiflow.tables.comparison import Comparison, summary_line
 from multiflow.tables.context import TableContext
-from multiflow.tables.notes import data_note
+from multiflow.tables.notes import data_note, departure_notes
 from multiflow.tables.significance import LEVEL, ONE_VALUE, WELCH
 
 __all__ = ["EFFECT_NOTES", "comparison_notes"]
@@ -27,6 +27,7 @@ def comparison_notes(comparison: Comparison, context: TableContext) -> tuple[str
     return (
         f"{summary_line(comparison)}.",
         data_note(context),
+        *departure_notes(context),
         f"† Published: {PAPER}; a std is over {PUBLISHED_RUNS} runs.",
         f"Limit: the largest difference that passes a two-sided test at {_CHANCE}: {WELCH} where both numbers have a "
         "std; where one has none (a single seed; a number published without std), it counts as one more run of the "

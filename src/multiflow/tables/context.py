@@ -92,6 +92,8 @@ class TableContext:
         published: collection of published numbers to print beside, or None; only for the same data and
             protocol.
         methods: experiments that stand for a method in Tables 1, 5, 6 and 7, with their printed names.
+        departures: where the first experiment's settings are not the paper's, in words; printed wherever published
+            numbers are.
     """
 
     dataset: str
@@ -100,6 +102,7 @@ class TableContext:
     experiments: Mapping[str, ExperimentContext] = field(default_factory=dict)
     published: str | None = None
     methods: Mapping[str, str] = field(default_factory=lambda: {"multiflow": "Multi-Flow"})
+    departures: tuple[str, ...] = ()
 
     def classes_of(self, experiment: str) -> tuple[str, ...]:
         """Classes whose mean is an experiment's average."""
@@ -139,6 +142,7 @@ def table_context(config: Config) -> TableContext:
         classes=tuple(config.dataset.classes),
         experiments=experiments,
         published=config.dataset.published,
+        departures=_departures(config),
     )
 
 
@@ -159,6 +163,35 @@ def context_from_values(values: Mapping[str, Any]) -> TableContext:
 @cache
 def _adapter() -> TypeAdapter[TableContext]:
     return TypeAdapter(TableContext)
+
+
+_NEUTRAL = {
+    "features": {"weights", "weights_sha256", "device", "workers", "threads", "keep"},
+    "foreground": {"weights", "weights_sha256", "device", "threads", "batch_size"},
+    "flow": set[str](),
+    "training": {"checkpoint_every", "device", "threads", "compile", "tf32"},
+    "evaluation": {"device", "strips"},
+}
+"""Settings that change where and how fast something is computed, or its last digits."""
+
+
+def _departures(config: Config) -> tuple[str, ...]:
+    """Settings of the first experiment that are not the configuration's defaults, which are the paper's."""
+    from multiflow.config import resolve_experiment
+
+    resolved = resolve_experiment(config, next(iter(config.experiments)))
+    blocks = {"features": config.features}
+    blocks |= {name: getattr(resolved, name) for name in _NEUTRAL if name != "features"}
+    return tuple(
+        f"{name}.{key} {_brief(getattr(block, key))} ({_brief(field.default)})"
+        for name, block in blocks.items()
+        for key, field in type(block).model_fields.items()
+        if key not in _NEUTRAL[name] and getattr(block, key) != field.default
+    )
+
+
+def _brief(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _effective(connections: Connections, views: int) -> Connections:

@@ -9,7 +9,7 @@ from multiflow.tables.aggregate import Results
 from multiflow.tables.context import TableContext
 from multiflow.tables.model import MISSING, Row
 
-__all__ = ["DAGGER", "data_note", "footnotes"]
+__all__ = ["DAGGER", "data_note", "departure_notes", "footnotes"]
 
 DAGGER = "†"
 """Marks a published number."""
@@ -56,6 +56,7 @@ def footnotes(
     cells = [cell for row in rows for cell in row.cells]
     if any(cell.source == "published" for cell in cells):
         notes.append(_published_note(name))
+        notes += departure_notes(context)
     if context.published is not None and set(context.classes) != set(published_classes(context.published)):
         total = len(published_classes(context.published))
         own = len(context.classes)
@@ -65,6 +66,13 @@ def footnotes(
         published = any(cell.value is None and cell.source == "published" for cell in cells)
         notes.append(f"{MISSING}: not computed{' or not published' if published else ''}.")
     return tuple(notes)
+
+
+def departure_notes(context: TableContext) -> tuple[str, ...]:
+    """What stands below published numbers if those measured beside them have another protocol; else nothing."""
+    if not context.departures:
+        return ()
+    return (f"The protocol here is not the paper's (in brackets): {', '.join(context.departures)}.",)
 
 
 def data_note(context: TableContext) -> str:
