@@ -78,6 +78,10 @@ def test_a_batch_is_its_images_one_by_one(network: MVANet) -> None:
     torch.testing.assert_close(together[1:], second, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="without AVX-512 a convolution in bfloat16 takes minutes on a CPU",
+)
 def test_bfloat16_is_close(network: MVANet) -> None:
     images = _images(1, 384)
     with torch.inference_mode():
