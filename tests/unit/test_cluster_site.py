@@ -64,7 +64,7 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
     slurm()
     findings = check_site([GPU], Settings("squeue", 20, tmp_path / "results"))
     assert all(finding.good for finding in findings)
-    topics = ["version", "status of jobs", "partition gpu", "train_flow", "home directory", "results"]
+    topics = ["version", "status of jobs", "partition gpu", "train_flow", "home directory", "this folder", "results"]
     assert [finding.text.split(":")[0] for finding in findings] == topics
     assert str(findings[3]) == "ok   train_flow: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu accepted"
 
@@ -76,6 +76,12 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
         ({}, {"partition": "old"}, "partition old: its state is INACTIVE"),
         ({}, {"partition": "own", "account": "physics"}, "account physics: partition own is open to bio, chem; change"),
         ({}, {"runtime": 180}, "time limit: attempt 1 of train_flow asks for 180 min, partition gpu allows 120"),
+        (
+            {},
+            {"rule": "evaluate_flow + train_flow", "runtime": 180},
+            "time limit: attempt 1 of evaluate_flow + train_flow asks for 180 min, partition gpu allows 120: the job "
+            "would wait for ever; set group_seeds = False at the top of slurm/config.yaml",
+        ),
         (
             {"sbatch --test-only": NO_ACCOUNT},
             {"account": "chem"},
@@ -133,7 +139,7 @@ def test_finished_jobs_that_squeue_forgets(slurm: Callable[..., None], tmp_path:
     slurm({"scontrol show config": ("MinJobAge               = 60 sec\n", 0), "sacct -X": ("", 0)})
     (found,) = problems(tmp_path, GPU)
     assert "for 60 s, less than the 180 s" in found
-    assert found.endswith("set slurm-status-command: sacct in slurm/config.yaml")
+    assert found.endswith("or set slurm-status-command: sacct in slurm/config.yaml and cancel no job by hand")
     assert problems(tmp_path, GPU, command="sacct") == []
 
 

@@ -93,7 +93,10 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
             bad(f"controller: it does not answer ({configuration.reason}); try again when `sinfo` answers"),
         ]
     findings.append(_status(configuration.output, ask("sacct", "-X", "--noheader"), settings))
-    known = partitions(ask("scontrol", "show", "partition", "--oneliner").output)
+    listed = ask("scontrol", "show", "partition", "--oneliner")
+    if not listed.ok:
+        return [*findings, bad(f"partitions: Slurm does not list them ({listed.reason}); try again")]
+    known = partitions(listed.output)
     refused, by_partition = set(), _by_partition(requests)
     for name, group in by_partition.items():
         finding = _partition(name, group, known)
@@ -108,7 +111,7 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
         bad(f"set-resources: there is no rule {rule}, and Snakemake ignores it without a word; correct it in {PROFILE}")
         for rule in settings.unknown_rules
     ]
-    return list(dict.fromkeys([*findings, _home(), _results(settings)]))
+    return list(dict.fromkeys([*findings, _home(), _here(), _results(settings)]))
 
 
 def _version(answer: Answer) -> Finding:
@@ -118,7 +121,7 @@ def _version(answer: Answer) -> Finding:
     if (int(found[1]), int(found[2])) < OLDEST:
         return bad(
             f"version: Slurm {found[0]} is older than {OLDEST[0]}.{OLDEST[1]:02d}, the oldest that was tried; "
-            "--no-hooks runs without these checks",
+            "`SKIP_SITE_CHECK=1 snakemake ...` runs without these checks",
         )
     return good(f"version: Slurm {found[0]}")
 
@@ -137,12 +140,13 @@ def _status(configuration: str, sacct: Answer, settings: Settings) -> Finding:
         )
     if age >= needed:
         return good(f"status of jobs: squeue shows a finished job for {age} s")
-    if sacct.ok:
-        advice = f"set slurm-status-command: sacct in {PROFILE}"
-    elif age >= _LONGEST_STATUS_INTERVAL:
+    if age >= _LONGEST_STATUS_INTERVAL:
         advice = f"set slurm-init-seconds-before-status-checks: {age // 3} in {PROFILE}"
     else:
-        advice = f"sacct fails, too ({sacct.reason}): ask the administrators for MinJobAge={needed}"
+        advice = f"ask the administrators for MinJobAge={needed}"
+        if sacct.ok:
+            # The plugin does not understand what sacct says of a job that somebody cancelled.
+            advice += f", or set slurm-status-command: sacct in {PROFILE} and cancel no job by hand"
     return bad(
         f"status of jobs: squeue shows a finished job for {age} s, less than the {needed} s within which Snakemake "
         f"looks, and it would wait for ever; {advice}",
@@ -181,14 +185,24 @@ def _partition(name: str, requests: Sequence[Request], known: dict[str, Partitio
                 f"account {account}: partition {name} is open to {allowed}; change the account at the top of {PROFILE}",
             )
     longest = max(requests, key=lambda request: request.runtime)
-    if partition.minutes is not None and longest.runtime > partition.minutes:
+    # Of several partitions one that is long enough will do.
+    homeless = [request for request in requests if not any(_fits(request, known.get(n)) for n in _names(request))]
+    if homeless and partition.minutes is not None:
+        longest = max(homeless, key=lambda request: request.runtime)
+        together = " + " in longest.rule
+        advice = (
+            "group_seeds = False at its top" if together else f"runtime: {partition.minutes:.0f} for {longest.rule}"
+        )
         return bad(
             f"time limit: attempt {longest.attempt} of {longest.rule} asks for {longest.runtime} min, partition {name} "
-            f"allows {partition.minutes:.0f}: the job would wait for ever; set runtime: {partition.minutes:.0f} for "
-            f"{longest.rule} in {PROFILE}",
+            f"allows {partition.minutes:.0f}: the job would wait for ever; set {advice}",
         )
     limit = "any time" if partition.minutes is None else f"{partition.minutes:.0f} min"
     return good(f"partition {name}: up, allows {limit}, at most {longest.runtime} min are asked for")
+
+
+def _fits(request: Request, partition: Partition | None) -> bool:
+    return partition is not None and (partition.minutes is None or request.runtime <= partition.minutes)
 
 
 def _accepted(request: Request, answer: Answer) -> Finding:
@@ -196,7 +210,7 @@ def _accepted(request: Request, answer: Answer) -> Finding:
     if answer.ok:
         return good(f"{request.rule}: {request} accepted")
     reason, name = answer.reason, request.partition or "the default partition"
-    if "account" in reason.lower():
+    if re.search(r"\baccount\b", reason, re.IGNORECASE):
         own = ask("sacctmgr", "--noheader", "--parsable2", "list", "user", os.environ.get("USER", ""), "withassoc",
                   "format=account")  # fmt: skip
         accounts = ", ".join(sorted(set(own.output.split()))) or "unknown here; `sacctmgr show associations` lists them"
@@ -234,6 +248,14 @@ def _home() -> Finding:
         f"home directory: cannot write {_TRIAL // 2**20} MB to {cache} ({problem}); delete something there, or export "
         "XDG_CACHE_HOME=<a folder with space>",
     )
+
+
+def _here() -> Finding:
+    """Snakemake keeps its records and the logs of Slurm in the folder that it runs in."""
+    problem = _cannot_write(Path.cwd())
+    if problem is None:
+        return good(f"this folder: {Path.cwd()} can be written")
+    return bad(f"this folder: cannot write to {Path.cwd()} ({problem}); clone to a folder with space")
 
 
 def _results(settings: Settings) -> Finding:
