@@ -189,10 +189,9 @@ def _partition(name: str, requests: Sequence[Request], known: dict[str, Partitio
     homeless = [request for request in requests if not any(_fits(request, known.get(n)) for n in _names(request))]
     if homeless and partition.minutes is not None:
         longest = max(homeless, key=lambda request: request.runtime)
-        together = " + " in longest.rule
-        advice = (
-            "group_seeds = False at its top" if together else f"runtime: {partition.minutes:.0f} for {longest.rule}"
-        )
+        advice = f"runtime: {partition.minutes:.0f} for {longest.rule} in {PROFILE}"
+        if " + " in longest.rule:
+            advice = f"group_seeds = False at the top of {PROFILE}"
         return bad(
             f"time limit: attempt {longest.attempt} of {longest.rule} asks for {longest.runtime} min, partition {name} "
             f"allows {partition.minutes:.0f}: the job would wait for ever; set {advice}",
