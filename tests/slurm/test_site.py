@@ -117,10 +117,11 @@ def test_a_home_directory_over_its_quota(site: Cluster, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, before[1]))
     try:
-        home, results = problems(tmp_path, CPU)
+        home, here, results = problems(tmp_path, CPU)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert home.startswith(f"home directory: cannot write 1 MB to {tmp_path}/cache (File too large)")
+    assert here.startswith(f"this folder: cannot write to {Path.cwd()} (File too large)")
     assert results.startswith(f"results: cannot write to {tmp_path}/results (File too large)")
 
 
