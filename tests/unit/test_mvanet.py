@@ -108,7 +108,7 @@ def test_configuration_names_sizes_that_do_not_work() -> None:
 
 
 def test_mask_settings_are_those_of_the_method() -> None:
-    common = {"method", "image_size", "mask_size", "fill_holes", "dilation"}
+    common = {"method", "image_size", "mask_size", "fill_holes", "dilation", "empty"}
     assert set(Foreground(method="threshold").mask_settings()) == common
     assert set(Foreground(method="mvanet").mask_settings()) == common | {"test_time_scales", "test_time_flip", "amp"}
 

@@ -114,6 +114,7 @@ def test_a_finished_training_whose_outputs_were_deleted_is_not_repeated(
     made, log = output.read_bytes(), output.with_suffix(".jsonl").read_bytes()
     output.unlink()
     output.with_suffix(".jsonl").unlink()
+    caplog.clear()
     with caplog.at_level("INFO", logger="multiflow"):
         train(features, output)
     assert "taken up" in caplog.text
