@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -11,28 +12,45 @@ import torch
 
 from multiflow.errors import InputError
 
-__all__ = ["device_name", "exact_float32", "gpu_failure", "select_device"]
+__all__ = ["MissingGpuError", "device_name", "exact_float32", "gpu_failure", "select_device"]
 
 _FAILURE = re.compile(
     r"CUDA (driver |unknown )?error|cuDNN error|CUBLAS_STATUS_|No CUDA GPUs are available|cudaGetDevice"
 )
 
 
+class MissingGpuError(InputError):
+    """This process was handed a GPU, and CUDA finds none: the driver or the GPU has failed."""
+
+
 def select_device(wanted: str, key: str) -> torch.device:
     """Device for ``auto``, ``cpu`` or ``cuda``.
+
+    A job that was handed a GPU does not fall back to the CPU, where it would compute for days, or until its time
+    limit.
 
     Args:
         wanted: the configured value.
         key: the configuration's key, for the message.
 
     Raises:
+        MissingGpuError: ``CUDA_VISIBLE_DEVICES`` names a GPU, as Slurm sets it for a job that has one, and there is
+            none.
         InputError: ``cuda`` was asked for and there is none.
     """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    handed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if handed not in ("", "-1", "NoDevFiles"):  # the last is what an older Slurm says to a job without a GPU
+        raise MissingGpuError(
+            f"{key}: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES={handed} names one; see what nvidia-smi says, or "
+            "unset CUDA_VISIBLE_DEVICES to compute on the CPU"
+        )
+    if wanted == "cuda":
         raise InputError(f"{key}: expected a CUDA device, found none on this machine; set it to auto or cpu")
-    return torch.device(wanted)
+    return torch.device("cpu")
 
 
 def device_name(device: torch.device) -> str:
@@ -45,7 +63,9 @@ def device_name(device: torch.device) -> str:
 def gpu_failure(error: BaseException) -> str | None:
     """What a GPU reported when it failed, in one line; None for any other error, a full GPU memory among them."""
     first = next(iter(str(error).strip().splitlines()), "")
-    if isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and _FAILURE.search(first)):
+    if isinstance(error, MissingGpuError | torch.AcceleratorError) or (
+        isinstance(error, RuntimeError) and _FAILURE.search(first)
+    ):
         return first
     return None
 

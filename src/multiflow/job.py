@@ -45,20 +45,20 @@ def job(log: str | Path) -> Iterator[None]:
         _lock(locked)
         try:
             yield
-        except InputError as error:
-            for problem in error.problems:
-                logger.error(problem)
-                print(problem, file=sys.stderr)
-            raise SystemExit(1) from None
         except Exception as error:
             failure = _gpu_failure(error)
-            if failure is None:
+            if failure is not None:
+                logs = next((folder for folder in path.parents if folder.name == "logs"), path.parent)
+                line = f"GPU of {record_failed(logs, failure)} failed: {failure}; a second attempt runs on another node"
+                logger.exception(line)
+                print(line, file=sys.stderr)
+            elif isinstance(error, InputError):
+                for problem in error.problems:
+                    logger.error(problem)
+                    print(problem, file=sys.stderr)
+            else:
                 logger.exception("unexpected error")
                 raise
-            logs = next((folder for folder in path.parents if folder.name == "logs"), path.parent)
-            line = f"GPU of {record_failed(logs, failure)} failed: {failure}; a second attempt runs on another node"
-            logger.exception(line)
-            print(line, file=sys.stderr)
             raise SystemExit(1) from None
         finally:
             logger.removeHandler(handler)

@@ -229,14 +229,23 @@ def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmC
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
 
-def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout) -> None:
-    checkout.order("train_flow", "gpu node1")
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ("gpu node1", "CUDA error: uncorrectable ECC error encountered"),
+        # Its driver has failed: nothing is computed on the CPU instead.
+        ("no-cuda node1", "training.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=0 names one; "),
+    ],
+)
+def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout, order: str, reason: str) -> None:
+    checkout.order("train_flow", order)
     with Running(checkout) as run:
         run.succeed()
     first, second = checkout.jobs("train_flow")
     assert (first["NodeList"], first["JobState"]) == ("node1", "FAILED")
     assert (second["NodeList"], second["ExcNodeList"], second["JobState"]) == ("node2", "node1", "COMPLETED")
-    line = "GPU of node1 failed: CUDA error: uncorrectable ECC error encountered; a second attempt runs on another node"
-    assert line in run.printed, "the line is not shown to the user"
-    resumed(checkout)
+    line = rf"^GPU of node1 failed: {re.escape(reason)}.*; a second attempt runs on another node$"
+    assert re.search(line, run.printed, re.MULTILINE), "the line is not shown to the user"
+    if order.startswith("gpu"):
+        resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()

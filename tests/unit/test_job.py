@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from multiflow.cluster import exclude_failed
-from multiflow.devices import gpu_failure
+from multiflow.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.errors import InputError
 from multiflow.job import job
 
@@ -109,6 +109,8 @@ def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
     [
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
         (RuntimeError("No CUDA GPUs are available"), True),
+        (MissingGpuError("training.device: CUDA finds no GPU"), True),
+        (InputError("training.device: expected a CUDA device"), False),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("CUDA error"), False),
@@ -116,3 +118,26 @@ def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
 )
 def test_what_counts_as_a_gpu_that_failed(error: Exception, failed: bool) -> None:
     assert (gpu_failure(error) is not None) == failed
+
+
+def test_a_job_that_was_handed_a_gpu_does_not_compute_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert select_device("auto", "training.device").type == "cpu"
+    with pytest.raises(InputError, match=r"expected a CUDA device, found none on this machine"):
+        select_device("cuda", "training.device")
+    # So Slurm says that a job has no GPU.
+    for nothing in ("", "-1", "NoDevFiles"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert select_device("auto", "training.device").type == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("SLURMD_NODENAME", "node7")
+    assert select_device("cpu", "training.device").type == "cpu"
+    for wanted in ("auto", "cuda"):
+        with pytest.raises(SystemExit), job(tmp_path / "logs/rule.log"):
+            select_device(wanted, "training.device")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("GPU of node7 failed: training.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=1 ")
+    assert exclude_failed(tmp_path / "logs", 2) == "--exclude=node7"

@@ -2,6 +2,7 @@
 
 - Snakemake asks for the states of its jobs every second. The Slurm plugin waits ten seconds longer after each time
   that nothing has ended, up to three minutes: right for a cluster, too long for a test.
+- The cluster's GPUs are pretended. A job that was handed one computes on the CPU.
 - A training or scoring does what a file of its name in the folder ``sabotage`` says, see the functions below.
 """
 
@@ -37,7 +38,11 @@ def break_gpu(orders: Path) -> None:
         raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
 
 
-ORDERS = {"freeze": freeze, "memory": fill_memory, "gpu": break_gpu}
+def do_nothing(_: Path) -> None:
+    """What this order says has been done when the process started."""
+
+
+ORDERS = {"freeze": freeze, "memory": fill_memory, "gpu": break_gpu, "no-cuda": do_nothing}
 
 
 def obey(name: str) -> None:
@@ -73,6 +78,14 @@ def sabotage_scoring() -> None:
     evaluation.compute_metrics = obey_and_compute
 
 
+def forget_gpu() -> None:
+    """Not to know of the GPU that Slurm handed over, but where it is to be missed, on one node."""
+    orders = FOLDER / "train_flow"
+    words = orders.read_text().split() if orders.exists() else []
+    if words != ["no-cuda", os.environ.get("SLURMD_NODENAME")]:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+
+
 def hurry() -> None:
     """Ask for the states of the jobs every second."""
     import asyncio
@@ -86,6 +99,8 @@ def hurry() -> None:
 
 
 program = sys.orig_argv[-1]
+if "/.snakemake/scripts/" in program:
+    forget_gpu()
 if program.endswith(".train_flow.py"):
     sabotage_training()
 elif program.endswith(".evaluate_flow.py"):

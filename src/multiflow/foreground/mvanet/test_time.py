@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiflow.config import Foreground
+from multiflow.devices import select_device
 from multiflow.foreground.mvanet.network import MVANet
 from multiflow.foreground.mvanet.patches import resize
 
@@ -27,12 +28,15 @@ class MVANetSegmenter:
     Args:
         network: the network with its weights.
         settings: the ``foreground`` block.
+
+    Raises:
+        MissingGpuError: this process was handed a GPU, and there is none.
     """
 
     in_workers = False
 
     def __init__(self, network: MVANet, settings: Foreground) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = select_device("auto", "foreground.method")
         self._network = network.to(self._device).eval().requires_grad_(False)
         self._settings = settings
 
