@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from multiflow.config import Config, Dataset, Evaluation, Experiment, Features, Flow, Foreground, Training
+from multiflow.config import Config, Dataset, Evaluation, Experiment, Features, Flow, Foreground, Keep, Training
 from multiflow.rendering.settings import Rendering
 
 __all__ = ["insert_tables", "key_tables", "schema"]
 
-_BEGIN = "<!-- keys: written by `make schema` from src/multiflow/config.py -->"
+_BEGIN = "<!-- keys: written by `make schema` from src/multiflow/config -->"
 _END = "<!-- end of keys -->"
 
 _BLOCKS: dict[str, type[BaseModel]] = {
@@ -24,6 +24,7 @@ _BLOCKS: dict[str, type[BaseModel]] = {
     "flow": Flow,
     "training": Training,
     "evaluation": Evaluation,
+    "keep": Keep,
     "experiments.<name>": Experiment,
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from multiflow.flow import loss as flow_loss
 from multiflow.flow.checkpoint import load_flow, read_header, save_flow
 from multiflow.flow_input import FlowInput, Scaling
 from multiflow.recipe import Recipe
+from multiflow.second_names import link, second_name
 from multiflow.store import atomic_path
 from multiflow.views import camera_graph
 
@@ -121,6 +121,7 @@ def train_flow(
     output: Path,
     history: Path,
     checkpoint: Path,
+    take_up: bool = True,
 ) -> None:
     """Train one flow on a class's normal samples and store it.
 
@@ -128,8 +129,9 @@ def train_flow(
     runs; ``checkpoint`` lets a killed training go on and is removed at the end. On a CPU an interrupted
     training gives the same bytes as one that was not.
 
-    Beside the checkpoint what was made gets a second name: jobs that were submitted together are run again
-    together when one of them fails, and Snakemake deletes what the others had made. It is taken up again then.
+    With ``take_up``, what was made gets a second name beside the checkpoint: jobs that were submitted together are
+    run again together when one of them fails, and Snakemake deletes what the others had made. It is taken up again
+    then. :func:`multiflow.second_names.forget_second_names` removes these names.
 
     Raises:
         InputError: there are fewer samples than a batch, or the loss or a trained parameter is not finite.
@@ -210,13 +212,13 @@ def train_flow(
         extra={"scaling.mean": scaling.mean, "scaling.std": scaling.std},
     )
     checkpoint.unlink(missing_ok=True)
-    for made in (output, history):
-        _link(made, _second_name(made, checkpoint))
+    for made in (output, history) if take_up else ():
+        link(made, second_name(made, checkpoint))
 
 
 def _take_up(output: Path, history: Path, checkpoint: Path, fingerprint: str) -> bool:
     """Give a training that was finished before, and whose outputs were deleted, its outputs again."""
-    flow, log = _second_name(output, checkpoint), _second_name(history, checkpoint)
+    flow, log = second_name(output, checkpoint), second_name(history, checkpoint)
     try:
         known = read_header(flow)[1].get("fingerprint")
     except InputError:
@@ -224,23 +226,9 @@ def _take_up(output: Path, history: Path, checkpoint: Path, fingerprint: str) ->
     if known != fingerprint or not log.exists():
         return False
     logger.info("%s: this training was finished before; its flow is taken up", flow)
-    _link(log, history)
-    _link(flow, output)
+    link(log, history)
+    link(flow, output)
     return output.exists()
-
-
-def _second_name(made: Path, checkpoint: Path) -> Path:
-    return checkpoint.with_name(f"{checkpoint.stem}.finished{made.suffix}")
-
-
-def _link(made: Path, name: Path) -> None:
-    """A second name for a file, which costs no space; a file system without such links does without."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.unlink(missing_ok=True)
-    try:
-        os.link(made, name)
-    except OSError as error:
-        logger.info("%s: no second name for %s (%s)", name, made, error.strerror)
 
 
 def _step(

@@ -19,7 +19,7 @@ def grouped(checkout: SlurmCheckout) -> SlurmCheckout:
     profile.write_text(text.replace("group_seeds = False", "group_seeds = True"))
     run = slurm_run()
     run["experiments"] |= {"multiflow": {"seeds": list(SEEDS)}}
-    run["features"] |= {"keep": False}
+    run["keep"] = {"features": False}
     checkout.write_config(run)
     return checkout
 

@@ -111,15 +111,21 @@ def test_seeds_that_are_submitted_together_start_less_often() -> None:
     assert "together (`group_seeds`): 390 submissions" in line  # 30 classes x 3 stations before, 30 x 10 experiments
 
 
-def test_features_that_are_not_kept_need_no_room() -> None:
+def test_what_is_not_kept_needs_no_room() -> None:
     config = paper()
     flows = written_bytes(config, {"train_flow": 1500, "plot_views": 1})
     assert flows == pytest.approx(336.3e9, rel=0.001)
     assert written_bytes(config, {"train_flow": 1500, "extract_features": 30}) == pytest.approx(
         flows + 105.8e9, rel=0.01
     )
-    dropping = paper(features={"keep": False})
+    dropping = paper(keep={"features": False})
     assert written_bytes(dropping, {"train_flow": 1500, "extract_features": 30}) == pytest.approx(flows)
+    dropping = paper(keep={"features": False, "flows": False})
+    assert written_bytes(dropping, {"train_flow": 1500, "extract_features": 30}) == 0
+    shown = render_plan(dropping)
+    assert "| all | 3,090 | 214 | 183.2 | 184.3 | 13.5 |" in shown
+    assert "(`keep`): `extract_features` 105.8 GB, `train_flow` 336.3 GB, of which a part is there at a time." in shown
+    assert "`keep`" not in render_plan(config)
 
 
 def test_every_cost_says_what_it_is() -> None:

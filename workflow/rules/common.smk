@@ -2,15 +2,18 @@
 
 import os
 import sys
+from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
 from snakemake.exceptions import WorkflowError
 
+from multiflow.cluster import exclude_failed
 from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
 from multiflow.flips import read_flips
 from multiflow.job import share_library
+from multiflow.second_names import forget_second_names
 from multiflow.tables import TABLES, context_values, missing_latex, table_caption, table_place
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
@@ -93,3 +96,8 @@ def flip_row(wildcards):
         return read_flips(RUN.dataset.flips, wildcards.class_name, RUN.dataset.cameras)
     except InputError:
         return None  # the script says what is wrong, together with all else
+
+
+def exclude_failed_gpus(wildcards, attempt):
+    """A second attempt runs on another node than those on which a GPU failed; Slurm alone knows this resource."""
+    return exclude_failed(Path(RESULTS) / "logs", attempt)

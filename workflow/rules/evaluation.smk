@@ -27,9 +27,7 @@ rule evaluate_flow:
         runtime=lambda wildcards, attempt: 30 * attempt,
         slurm_extra=exclude_failed_gpus,
     params:
-        features=RUN.features.model_dump(
-            mode="json", exclude={"weights_sha256", "workers", "threads", "keep"}
-        ),
+        features=RUN.features.model_dump(mode="json", exclude={"weights_sha256", "workers", "threads"}),
         flow=settings("flow"),
         foreground=mask_settings,
         training=settings("training", exclude={"checkpoint_every"}),

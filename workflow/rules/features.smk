@@ -28,7 +28,7 @@ rule extract_features:
     output:
         features=(
             f"{RESULTS}/features/{{class_name}}.h5"
-            if RUN.features.keep
+            if RUN.keep.features
             else temp(f"{RESULTS}/features/{{class_name}}.h5")
         ),
     log:
@@ -50,7 +50,7 @@ rule extract_features:
     params:
         root=DATASET_ROOT,
         features=RUN.features.model_dump(
-            mode="json", exclude={"weights_sha256", "workers", "threads", "keep", "scaling", "scale"}
+            mode="json", exclude={"weights_sha256", "workers", "threads", "scaling", "scale"}
         ),
     message:
         "extracting the features of {wildcards.class_name}"

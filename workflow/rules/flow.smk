@@ -6,7 +6,11 @@ rule train_flow:
         features=rules.extract_features.output.features,
         foreground=foreground_file,
     output:
-        flow=f"{RESULTS}/flows/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors",
+        flow=(
+            f"{RESULTS}/flows/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors"
+            if RUN.keep.flows
+            else temp(f"{RESULTS}/flows/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors")
+        ),
         history=f"{RESULTS}/flows/{{experiment}}/{{class_name}}/seed{{seed}}.jsonl",
     log:
         f"{RESULTS}/logs/train_flow/{{experiment}}/{{class_name}}/seed{{seed}}.log",
@@ -21,7 +25,8 @@ rule train_flow:
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         slurm_extra=exclude_failed_gpus,
-        # Not a parameter: it changes no flow.
+        # Not parameters: they change no flow. A flow that is not kept gets no second name, which would keep its space.
+        take_up=int(RUN.keep.flows),
         checkpoint_every=lambda wildcards: RESOLVED[wildcards.experiment].training.checkpoint_every,
     params:
         features=RUN.features.model_dump(mode="json", include={"scaling", "scale"}),
@@ -34,3 +39,7 @@ rule train_flow:
         "training {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
     script:
         "../scripts/train_flow.py"
+
+
+onsuccess:
+    forget_second_names(Path(f"{RESULTS}/checkpoints"))

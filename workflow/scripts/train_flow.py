@@ -18,4 +18,5 @@ with job(snakemake.log[0]):
         Path(snakemake.output.flow),
         Path(snakemake.output.history),
         Path(snakemake.params.checkpoint),
+        take_up=bool(snakemake.resources.take_up),
     )

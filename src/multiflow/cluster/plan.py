@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -89,7 +89,8 @@ class Job:
         seconds: of its script.
         gpu: whether it holds a GPU.
         threads: CPUs that it holds.
-        bytes: that it leaves on disk.
+        bytes: that it writes.
+        kept: whether they stay when the run has ended.
     """
 
     rule: str
@@ -98,6 +99,7 @@ class Job:
     gpu: bool
     threads: int
     bytes: float
+    kept: bool = True
 
 
 def load_costs() -> dict[str, Cost]:
@@ -170,11 +172,11 @@ def plan(config: Config, costs: dict[str, Cost] | None = None, measured: Path | 
 
 
 def written_bytes(config: Config, jobs: Mapping[str, int]) -> float:
-    """What so many jobs of each rule leave on disk; features that are not kept don't count."""
+    """What so many jobs of each rule leave on disk."""
     planned, total = plan(config), 0.0
     for rule, count in jobs.items():
-        sizes = [job.bytes for job in planned if job.rule == rule]
-        if sizes and (config.features.keep or rule != "extract_features"):
+        sizes = [job.bytes * job.kept for job in planned if job.rule == rule]
+        if sizes:
             total += count * sum(sizes) / len(sizes)
     return total
 
@@ -209,6 +211,7 @@ def render_plan(config: Config, costs: dict[str, Cost] | None = None, measured: 
         f"Times: {_times_source(jobs, measured)} Assumed: {assumed}.",
         "Starting is counted, waiting in the queue is not; figures, tables and the report take minutes.",
         _checkpoints(jobs),
+        *_deleted(jobs),
     ]
     return "\n".join([*rows, "", *(f"- {note}" for note in notes)]) + "\n"
 
@@ -217,7 +220,7 @@ def _row(name: str, jobs: list[Job], costs: dict[str, Cost]) -> str:
     seconds = [job.seconds + sum(starting_seconds(job, costs)) for job in jobs]
     gpu = sum(total for job, total in zip(jobs, seconds, strict=True) if job.gpu) / 3600
     cpu = sum(total * job.threads for job, total in zip(jobs, seconds, strict=True)) / 3600
-    size = sum(job.bytes for job in jobs) / 1e9
+    size = sum(job.bytes for job in jobs if job.kept) / 1e9
     return f"| {name} | {len(jobs):,} | {sum(seconds) / len(jobs):,.0f} | {gpu:,.1f} | {cpu:,.1f} | {size:,.1f} |"
 
 
@@ -247,6 +250,15 @@ def _checkpoints(jobs: Iterable[Job]) -> str:
     return f"Each training that runs keeps a checkpoint of up to {3 * largest / 1e9:.2f} GB until it ends."
 
 
+def _deleted(jobs: Sequence[Job]) -> list[str]:
+    """What the run needs disk for, but for a while only."""
+    sizes = {job.rule: sum(other.bytes for other in jobs if other.rule == job.rule) for job in jobs if not job.kept}
+    if not sizes:
+        return []
+    listed = ", ".join(f"`{rule}` {size / 1e9:,.1f} GB" for rule, size in sizes.items())
+    return [f"Written and deleted while the run goes on (`keep`): {listed}, of which a part is there at a time."]
+
+
 def _jobs(config: Config, cost: dict[str, float]) -> Iterator[Job]:
     images, _ = count_images(config)
     features, foreground = config.features, config.foreground
@@ -266,7 +278,8 @@ def _jobs(config: Config, cost: dict[str, float]) -> Iterator[Job]:
         yield Job("flip_views", (name,), count * cost["check_image"], False, 1, count * 300)
         seconds = count * max(gflop / 1e3 / speed, cost["decode_image"] / max(1, features.workers))
         stored = count * channels * side**2 * (4 if features.dtype == "float32" else 2)
-        yield Job("extract_features", (name,), seconds, gpu, features.threads + features.workers, stored)
+        threads = features.threads + features.workers
+        yield Job("extract_features", (name,), seconds, gpu, threads, stored, config.keep.features)
         for method in methods:
             yield _segmentation(foreground, method, name, count, cost)
     for experiment, blocks in resolved.items():
@@ -288,7 +301,7 @@ def _jobs(config: Config, cost: dict[str, float]) -> Iterator[Job]:
             maps = class_images.test * class_images.views * side**2 * 4
             for _ in config.seeds_of(experiment):
                 key = experiment, name
-                yield Job("train_flow", key, train, gpu, training.threads, parameters * 4)
+                yield Job("train_flow", key, train, gpu, training.threads, parameters * 4, config.keep.flows)
                 yield Job("evaluate_flow", key, evaluate, gpu, training.threads, maps)
 
 

@@ -166,7 +166,7 @@ def _adapter() -> TypeAdapter[TableContext]:
 
 
 _NEUTRAL = {
-    "features": {"weights", "weights_sha256", "device", "workers", "threads", "keep"},
+    "features": {"weights", "weights_sha256", "device", "workers", "threads"},
     "foreground": {"weights", "weights_sha256", "device", "threads", "batch_size"},
     "flow": set[str](),
     "training": {"checkpoint_every", "device", "threads", "compile", "tf32"},

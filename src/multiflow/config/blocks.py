@@ -1,33 +1,25 @@
-"""The configuration: one model per block, from which the schema and the key table of its README are made."""
+"""The blocks of the configuration: one model each, from which the schema and the key table of its README are made."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from multiflow.errors import InputError
-from multiflow.published import published_classes
-from multiflow.rendering.settings import Rendering
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
-    "Config",
+    "Block",
     "Dataset",
     "Evaluation",
-    "Experiment",
     "Features",
     "Flow",
     "Foreground",
+    "Keep",
+    "Name",
+    "Seed",
     "Training",
-    "load_config",
-    "read_overlays",
-    "resolve_experiment",
+    "Unique",
 ]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -128,11 +120,6 @@ class Features(Block):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one.")
     workers: int = Field(2, ge=0, description="Processes that decode images while the network runs.")
     threads: int = Field(1, ge=1, description="CPU threads of the network.")
-    keep: bool = Field(
-        True,
-        description="`false` deletes a class's features as soon as its last flow is trained, evaluated and drawn: less "
-        "disk, but a later experiment or seed extracts them again and trains the class's other flows with them.",
-    )
 
 
 class Foreground(Block):
@@ -337,185 +324,16 @@ class Evaluation(Block):
     )
 
 
-class Experiment(Block):
-    """A named set of overrides; a row of an ablation table is one of these."""
+class Keep(Block):
+    """What stays on disk when nothing in the run needs it any more."""
 
-    flow: dict[str, Any] = Field({}, description="Overrides of the `flow` block.")
-    foreground: dict[str, Any] = Field({}, description="Overrides of the `foreground` block.")
-    training: dict[str, Any] = Field({}, description="Overrides of the `training` block.")
-    evaluation: dict[str, Any] = Field({}, description="Overrides of the `evaluation` block.")
-    method: Literal["multiflow"] = Field("multiflow", description="What writes the scores.")
-    seeds: Unique[Seed] | None = Field(
-        None, min_length=1, description="Seeds of this experiment. Empty: the run's `seeds`."
+    features: bool = Field(
+        True,
+        description="`false` deletes a class's features as soon as its last flow is trained, evaluated and drawn; a "
+        "later experiment or seed extracts them again and trains the class's other flows with them.",
     )
-    classes: Unique[Name] | None = Field(
-        None, min_length=1, description="Classes of this experiment. Empty: all of the data set."
+    flows: bool = Field(
+        True,
+        description="`false` deletes a flow as soon as it is evaluated; tables, figures and report don't need it, "
+        "`make inspect` does, and other evaluation settings train it again.",
     )
-
-
-class Config(Block):
-    """A run: a data set, the stations' settings and a grid of experiments, classes and seeds."""
-
-    run: Name = Field(description="Name of the run: everything is written below `results/<run>`.")
-    dataset: Dataset = Field(description="The data set.")
-    rendering: Rendering | None = Field(None, description="Render the data set instead of reading one (the demo).")
-    features: Features = Field(Features(), description="The backbone.")
-    foreground: Foreground = Field(Foreground(), description="The foreground masks.")
-    flow: Flow = Field(Flow(), description="The flow.")
-    training: Training = Field(Training(), description="The training.")
-    evaluation: Evaluation = Field(Evaluation(), description="The evaluation.")
-    seeds: Unique[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds: one training each.")
-    experiments: dict[Name, Experiment] = Field(
-        min_length=1, description="Experiments by name. An overlay drops one by setting it to null."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Config:
-        if (self.dataset.root is None) == (self.rendering is None):
-            raise ValueError(
-                "set exactly one of dataset.root (the folder of a data set) and rendering (parts to render); "
-                f"found dataset.root: {self.dataset.root}, rendering: {'set' if self.rendering else 'empty'}"
-            )
-        if self.rendering is not None:
-            self._check_rendering(self.rendering)
-        if self.dataset.published is not None:
-            self._check_published(self.dataset.published)
-        for name in self.experiments:
-            resolve_experiment(self, name)
-        return self
-
-    def _check_rendering(self, rendering: Rendering) -> None:
-        """What is rendered has a layout of its own."""
-        if self.dataset.published is not None:
-            raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
-        for key, found, expected in (
-            ("image_folder", self.dataset.image_folder, f"realiad_{rendering.image_size}"),
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-        ):
-            if found != expected:
-                raise ValueError(
-                    f"dataset.{key}: expected {expected} with rendering.image_size {rendering.image_size}, "
-                    f"found {found}"
-                )
-
-    def _check_published(self, collection: str) -> None:
-        """Published numbers stand beside the same data set and protocol only."""
-        strangers = sorted(set(self.dataset.classes) - set(published_classes(collection)))
-        for key, found, expected in (
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-            ("cameras", ", ".join(self.dataset.cameras), "C1, C2, C3, C4, C5"),
-            ("classes", ", ".join(strangers) or "Real-IAD's", "Real-IAD's"),
-        ):
-            if found != expected:
-                raise ValueError(
-                    f"dataset.published: {collection} stands only beside the same data and protocol, with "
-                    f"dataset.{key}: {expected}; found {found}; leave published empty"
-                )
-
-    def seeds_of(self, experiment: str) -> list[int]:
-        """Seeds of an experiment, in the order of the configuration."""
-        own = self.experiments[experiment].seeds
-        return list(self.seeds if own is None else own)
-
-    def classes_of(self, experiment: str) -> list[str]:
-        """Classes of an experiment, in the order of the configuration."""
-        own = self.experiments[experiment].classes
-        return list(self.dataset.classes if own is None else own)
-
-
-class Resolved(Block):
-    """The blocks that one experiment runs with."""
-
-    flow: Flow
-    foreground: Foreground
-    training: Training
-    evaluation: Evaluation
-
-
-def resolve_experiment(config: Config, name: str) -> Resolved:
-    """Apply an experiment's overrides to the run's blocks.
-
-    Raises:
-        ValueError: an override names an unknown key, has a wrong value, or names a class that the run lacks.
-    """
-    experiment = config.experiments[name]
-    unknown = sorted(set(config.classes_of(name)) - set(config.dataset.classes))
-    if unknown:
-        raise ValueError(f"experiments.{name}.classes: {', '.join(unknown)} not in dataset.classes")
-    fixed = sorted(set(experiment.foreground) - {"method", "to_grid"})
-    if fixed:
-        raise ValueError(
-            f"experiments.{name}.foreground.{fixed[0]}: an experiment can change method and to_grid; masks are made "
-            "once per run and method, so set it in the run's foreground block"
-        )
-    blocks: dict[str, Any] = {}
-    for block in ("flow", "foreground", "training", "evaluation"):
-        base: Block = getattr(config, block)
-        try:
-            blocks[block] = type(base).model_validate(base.model_dump() | getattr(experiment, block))
-        except ValidationError as error:
-            raise ValueError("; ".join(_lines(error, f"experiments.{name}.{block}."))) from None
-    return Resolved(**blocks)
-
-
-def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
-    """Validate a configuration.
-
-    Args:
-        values: the merged configuration, as Snakemake hands it over.
-        source: name of the file in messages.
-
-    Raises:
-        InputError: one line per wrong key: place, what was expected, what was found.
-    """
-    merged = deepcopy(dict(values))
-    experiments = merged.get("experiments")
-    if isinstance(experiments, Mapping):
-        merged["experiments"] = {name: value for name, value in experiments.items() if value is not None}
-    try:
-        return Config.model_validate(merged)
-    except ValidationError as error:
-        raise InputError([f"{source}: {line}" for line in _lines(error)]) from None
-
-
-def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
-    """Read configuration files, each laid over those before it key by key, as Snakemake does.
-
-    Raises:
-        InputError: a file is missing or no mapping in YAML.
-    """
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected keys and values, found {type(values).__name__}")
-        _lay_over(merged, values)
-    return merged
-
-
-def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(below.get(key), dict):
-            _lay_over(below[key], value)
-        else:
-            below[key] = value
-
-
-def _lines(error: ValidationError, prefix: str = "") -> list[str]:
-    """One line per problem of a validation error."""
-    lines = []
-    for problem in error.errors():
-        place = prefix + ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "value_error":
-            lines.append(f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"]))
-        elif problem["type"] == "extra_forbidden":
-            lines.append(f"{place}: unknown key; config/README.md lists the keys")
-        elif problem["type"] == "missing":
-            lines.append(f"{place}: missing; config/README.md says what it means")
-        else:
-            lines.append(f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}")
-    return lines
