@@ -16,7 +16,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/cluster.smk"
 include: "workflow/rules/rendering.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
@@ -26,6 +25,8 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+# Last: it looks at the rules.
+include: "workflow/rules/cluster.smk"
 
 
 rule results:

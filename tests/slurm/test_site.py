@@ -168,6 +168,28 @@ def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp
     assert not (checkout.folder / METRICS).exists()
 
 
+def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path: Path) -> None:
+    checkout = SlurmCheckout(tmp_path / "checkout", cluster)
+    profile = checkout.folder / "profiles/slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("gpu_model = None", 'gpu_model = "h100"'))
+    checkout.write_config({"features": {"device": "cpu"}, "training": {"device": "cpu"}}, "cpu.yaml")
+
+    def accepted(*more: str) -> set[str]:
+        printed = checkout.run([*OVERLAYS, *more], "check_site").stdout
+        lines = re.findall(r"^ok   (\w+): (.*), \d+ MB, \d+ min in (\w+) accepted$", printed, re.MULTILINE)
+        return {": ".join(line) for line in lines}
+
+    jobs = {"render_class", "flip_views", "segment_foreground", "plot_class", "plot_training", "plot_metrics"}
+    networks = {"extract_features", "train_flow", "evaluate_flow"}
+    on_gpus, on_cpus = accepted(), accepted("cpu.yaml")
+    assert {line for line in on_gpus if "h100" in line} == {
+        f"{rule}: 1 GPU h100, {1 + (rule == 'extract_features')} CPU: gpu" for rule in networks
+    }
+    assert {line.split(":")[0] for line in on_gpus if line.endswith(" 1 CPU: cpu")} == jobs
+    assert {line.split(":")[0] for line in on_cpus if line.endswith(" CPU: cpu")} == jobs | networks
+    assert len(on_cpus) == len(jobs | networks)
+
+
 def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     home = checkout.folder / "home"
     home.mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from multiflow.cluster import site
 from multiflow.cluster.site import Settings, check_site
 from multiflow.cluster.slurm import Request, ask, partitions
 
@@ -165,6 +166,21 @@ def test_space_is_compared_with_what_the_run_writes(slurm: Callable[..., None], 
     assert found.startswith("results: cannot write to")
 
 
+def test_a_long_queue_refuses_no_run(
+    slurm: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm()
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh\n", '#!/bin/sh\n[ "$1" = --test-only ] && sleep 60\n'))
+    monkeypatch.setattr(site, "_TEST_SECONDS", 0.2)
+    findings = check_site([GPU], Settings("squeue", 20, tmp_path / "results"))
+    assert all(finding.good for finding in findings)
+    assert str(findings[3]) == (
+        "ok   train_flow: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu not checked, a long queue keeps Slurm from answering "
+        "(sbatch did not answer within 0 s)"
+    )
+
+
 def test_a_command_that_hangs_is_ended() -> None:
     started = time.monotonic()
     answer = ask("sleep", "60", seconds=0.2)
@@ -192,7 +208,8 @@ def test_a_request_reads_what_the_plugin_reads() -> None:
         "--ntasks=1", "--cpus-per-task=2", "--constraint=nvme", "--partition=gpu", "--account=123", "--gpus=h100:1",
         "--mem=6000", "--time=60",
     ]  # fmt: skip
-    without = Request.of("train_flow", 1, 2, resources | {"gpu": 0, "mem_mb": "<TBD>"})
+    without = Request.of("train_flow", 1, 2, resources | {"gpu": 0, "gpu_model": None, "mem_mb": "<TBD>"})
     assert (without.wants_gpu, without.mem_mb) == (False, 0)
     assert not any(option.startswith(("--gpus", "--mem")) for option in without.options())
     assert Request.of("train_flow", 1, 2, {"gres": "gpu:h100:1"}).wants_gpu
+    assert Request.of("train_flow", 1, 2, {"gpu_model": "h100"}).options()[-1] == "--gpus=h100:1"

@@ -83,16 +83,15 @@ def test_the_profile_names_rules_that_exist() -> None:
 
 
 def test_a_site_changes_the_first_lines_only() -> None:
-    changed = profile(cpu_partition="long", gpu_partition="a100s", account="physics", gpu_model="a100")
+    changed = profile(cpu_partition="long", gpu_partition="a100s", account="physics", qos="long", gpu_model="a100")
     assert changed["default-resources"] | {"mem_mb": 0, "runtime": 0} == {
-        "slurm_partition": "long", "slurm_account": "physics", "mem_mb": 0, "runtime": 0
+        "slurm_partition": "long", "slurm_account": "physics", "qos": "long", "mem_mb": 0, "runtime": 0
     }  # fmt: skip
     for rule, resources in changed["set-resources"].items():
-        expected = "'a100s' if wildcards.method == 'mvanet' else 'long'" if rule == "segment_foreground" else "a100s"
-        assert resources["slurm_partition"] == expected
-        assert resources["gpu_model"] == "a100"
+        assert resources["slurm_partition"] == "a100s", rule
+        assert resources["gpu_model"] == "a100", rule
     plain = profile()
-    assert "slurm_account" not in plain["default-resources"]
+    assert not {"slurm_account", "qos"} & set(plain["default-resources"])
     assert not any("gpu_model" in resources for resources in plain["set-resources"].values())
 
 

@@ -1,7 +1,6 @@
-"""A Slurm cluster: checked before anything is submitted there."""
+"""A Slurm cluster: what is sent where, and what is checked before anything is submitted."""
 
 from collections import Counter
-from pathlib import Path
 
 from multiflow.cluster import (
     Finding,
@@ -11,12 +10,35 @@ from multiflow.cluster import (
     cancel_leftovers,
     check_site,
     claim_folder,
-    exclude_failed,
     probe_nodes,
     written_bytes,
 )
 
+# What the profile sets for rules with a GPU, and what only those of their jobs get that have one.
+GPU_RESOURCES = ("slurm_partition", "slurm_account", "qos", "constraint", "gpu_model")
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
+
+
+def with_gpu_only(gpu, own, general):
+    """The profile's resource where a job asks for a GPU, else that of jobs in general, if they have one.
+
+    The profile cannot tell: whether a rule needs a GPU depends on the run's configuration. Many clusters refuse jobs
+    without one in their GPU partitions.
+    """
+
+    def choose(wildcards, input, attempt, threads, rulename, async_run):
+        given = dict(input=input, attempt=attempt, threads=threads, rulename=rulename, async_run=async_run)
+        chosen = own if gpu.evaluate(wildcards, **given).value else general
+        return chosen and chosen.evaluate(wildcards, **given).value
+
+    return choose
+
+
+for needs in (item.resources for item in workflow.rules if "gpu" in item.resources):
+    for name in GPU_RESOURCES:
+        if name in needs:
+            general = (workflow.resource_settings.default_resources or {}).get(name)
+            needs[name] = with_gpu_only(needs["gpu"], needs[name], general)
 
 
 def slurm_requests():
@@ -71,11 +93,6 @@ def check_slurm_site():
         if all(finding.good for finding in findings):
             return
     raise SystemExit(not all(finding.good for finding in findings))
-
-
-def exclude_failed_gpus(wildcards, attempt):
-    """A second attempt runs on another node than those on which a GPU failed; Slurm alone knows this resource."""
-    return exclude_failed(Path(RESULTS) / "logs", attempt)
 
 
 def own_slurm_jobs():

@@ -24,6 +24,7 @@ OLDEST = (22, 5)  # The oldest Slurm that the workflow was tried with.
 PROFILE = "slurm/config.yaml"
 _COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 _LONGEST_STATUS_INTERVAL = 180  # s; the plugin looks for finished jobs at least this often.
+_TEST_SECONDS = 30.0  # In a long queue `sbatch --test-only` takes long: it works out when the job would start.
 _TRIAL = 2**20  # bytes that are written to see whether a folder takes them.
 
 
@@ -105,7 +106,7 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
             refused.add(name)
     firsts = [request for request in requests if request.attempt == 1 and not refused & set(_names(request))]
     with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda request: ask("sbatch", "--test-only", *request.options(), "--wrap=true"), firsts)
+        answers = pool.map(_try, firsts)
         findings += [_accepted(request, answer) for request, answer in zip(firsts, answers, strict=True)]
     findings += [
         bad(f"set-resources: there is no rule {rule}, and Snakemake ignores it without a word; correct it in {PROFILE}")
@@ -204,8 +205,15 @@ def _fits(request: Request, partition: Partition | None) -> bool:
     return partition is not None and (partition.minutes is None or request.runtime <= partition.minutes)
 
 
+def _try(request: Request) -> Answer:
+    return ask("sbatch", "--test-only", *request.options(), "--wrap=true", seconds=_TEST_SECONDS)
+
+
 def _accepted(request: Request, answer: Answer) -> Finding:
     """Slurm's own opinion of a job, and where it refuses, what to do about it."""
+    if answer.status == 124:
+        # The controller has answered before: it thinks about when the job would start, which a submission needs not.
+        return good(f"{request.rule}: {request} not checked, a long queue keeps Slurm from answering ({answer.reason})")
     if answer.ok:
         return good(f"{request.rule}: {request} accepted")
     reason, name = answer.reason, request.partition or "the default partition"
@@ -217,8 +225,6 @@ def _accepted(request: Request, answer: Answer) -> Finding:
             f"account {request.account or '(none)'}: refused for {name} ({reason}); yours: {accounts}; set the account "
             f"at the top of {PROFILE}",
         )
-    if answer.status == 124:
-        return bad(f"{request.rule}: {reason}; try again when `squeue` answers at once")
     nodes = ask(
         "sinfo", "--noheader", "--format=%c CPU, %m MB, %G", *([f"--partition={name}"] * bool(request.partition))
     )
@@ -268,7 +274,7 @@ def _results(settings: Settings) -> Finding:
     if needed > free:
         return bad(
             f"results: the run writes about {needed:.1f} GB, {free:.1f} GB are free in {settings.results}; make room, "
-            "make results a link to a scratch disk, or set features.keep: false",
+            "make results a link to a scratch disk, or set keep.flows or keep.features: false",
         )
     return good(f"results: {settings.results} can be written, {free:.0f} GB free, about {needed:.1f} GB needed")
 

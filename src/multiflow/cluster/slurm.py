@@ -85,14 +85,14 @@ class Request:
         """From a job's resources, by the names of Snakemake's Slurm plugin."""
         options = {"constraint": "--constraint", "qos": "--qos", "gres": "--gres"}
         extra = [f"{option}={resources[name]}" for name, option in options.items() if resources.get(name)]
-        gpus = _number(resources.get("gpu"))
+        gpu_model = str(resources.get("gpu_model") or "")
         return cls(
             rule=rule,
             attempt=attempt,
             partition=str(resources.get("slurm_partition") or ""),
             account=str(resources.get("slurm_account") or ""),
-            gpus=gpus,
-            gpu_model=str(resources.get("gpu_model") or "") if gpus else "",
+            gpus=_number(resources.get("gpu", int(bool(gpu_model)))),
+            gpu_model=gpu_model,
             cpus=_number(resources.get("cpus_per_task")) or threads,
             mem_mb=_number(resources.get("mem_mb")),
             runtime=_number(resources.get("runtime")),
@@ -111,8 +111,10 @@ class Request:
             options.append(f"--partition={self.partition}")
         if self.account:
             options.append(f"--account={self.account}")
-        if self.gpus:
-            options.append(f"--gpus={self.gpu_model}:{self.gpus}" if self.gpu_model else f"--gpus={self.gpus}")
+        if self.gpu_model:
+            options.append(f"--gpus={self.gpu_model}:{self.gpus}")
+        elif self.gpus:
+            options.append(f"--gpus={self.gpus}")
         if self.mem_mb:
             options.append(f"--mem={self.mem_mb}")
         if self.runtime:
