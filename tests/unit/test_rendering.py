@@ -186,3 +186,13 @@ def test_a_failed_worker_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "data" / "realiad_jsons").exists()
     assert not (tmp_path / "data" / "realiad_96" / PART).exists()
+
+
+def test_a_renderer_that_cannot_be_loaded_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mitsuba.py").write_text(
+        "try:\n    raise ImportError('libatomic.so.1: cannot open shared object file')\nexcept ImportError:\n    _ext\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"failed: mitsuba: cannot be loaded \(libatomic.so.1: cannot open") as error:
+        render_class(PART, SETTINGS, tmp_path / "data")
+    assert len(str(error.value).splitlines()) == 1

@@ -31,7 +31,14 @@ def _llvm_library() -> str:
 def _start() -> tuple[Any, Any, Any]:
     """Load Mitsuba with its LLVM back-end, on one thread: the modules mitsuba, drjit and mitsuba_oidn."""
     os.environ["DRJIT_LIBLLVM_PATH"] = _llvm_library()
-    mitsuba = importlib.import_module("mitsuba")
+    try:
+        mitsuba = importlib.import_module("mitsuba")
+    except (ImportError, NameError) as error:
+        # Dr.Jit stumbles over a name while it handles the error that counts.
+        raise InputError(
+            f"mitsuba: cannot be loaded ({error.__context__ or error}); install what is missing, for libatomic.so.1 "
+            "libatomic1 (Debian) or libatomic (Red Hat); only rendered parts need it"
+        ) from None
     mitsuba.set_variant("llvm_ad_rgb")
     drjit = importlib.import_module("drjit")
     drjit.set_thread_count(1)
