@@ -3,78 +3,134 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
-import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from multiflow.cluster import claim_folder, leftovers
 from multiflow.errors import InputError
 
+HERE = f"process {os.getpid()} on {os.uname().nodename}"
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()
+ELSEWHERE = "process 7 on login2\n2f6b1a5e-0000\n"
+OTHER_PROCESS = """
+import os, sys
+from pathlib import Path
+from multiflow.cluster import claim_folder, leftovers
+leftovers._PAUSE, leftovers._BEAT = 0, 0.01
+claimed = claim_folder(Path(sys.argv[1]))
+print(flush=True)
+{then}
+"""
 
-def lock(folder: Path, owner: str, age: float) -> Path:
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other machine writes here."""
+    monkeypatch.setattr(leftovers, "_PAUSE", 0)
+
+
+def lock_file(folder: Path, text: str, age: float) -> Path:
     """The file of an owner that gave its last sign of life so many seconds ago."""
     path = folder / ".snakemake/slurm.lock"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(owner and f"{owner}\n")
+    path.write_text(text)
     os.utime(path, (time.time() - age,) * 2)
     return path
 
 
-def claim_and_end(folder: Path, how: str) -> None:
-    """A process claims the folder and ends."""
-    program = textwrap.dedent(
-        f"""
-        import os
-        from pathlib import Path
-        from multiflow.cluster import claim_folder
-        claimed = claim_folder(Path({str(folder)!r}))
-        {how}
-        """
-    )
-    subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+def other_process(folder: Path, then: str) -> subprocess.Popen[str]:
+    """Another process, which has claimed the folder."""
+    program = OTHER_PROCESS.format(then=then)
+    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True)  # fmt: skip
+    stream: IO[str] = process.stdout  # type: ignore[assignment]
+    stream.readline()
+    return process
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_second_one_on_this_machine_is_refused(tmp_path: Path) -> None:
+    refusal = rf"another Snakemake submits jobs from here \({re.escape(HERE)}\), and both would write the same files"
     with claim_folder(tmp_path):
-        owner = f"process {os.getpid()} on {os.uname().nodename}"
-        with pytest.raises(InputError, match=rf"another Snakemake submits jobs from here \({owner}\), and both would"):
+        with pytest.raises(InputError, match=refusal):
             claim_folder(tmp_path)
+        assert (tmp_path / ".snakemake/slurm.lock").read_text() == f"{HERE}\n{BOOT}"
 
 
-@pytest.mark.parametrize("how", ["pass", "os.kill(os.getpid(), 9)"])
+@pytest.mark.parametrize("how", ["", "os.kill(os.getpid(), 9)"])
 def test_the_next_one_on_this_machine_goes_on_at_once(tmp_path: Path, how: str) -> None:
-    claim_and_end(tmp_path, how)
-    with claim_folder(tmp_path):
-        pass
+    other_process(tmp_path, how).communicate(timeout=60)
+    claim_folder(tmp_path).close()
 
 
 def test_one_that_lives_on_another_machine_is_known_by_its_signs_of_life(tmp_path: Path) -> None:
-    path = lock(tmp_path, "process 7 on login2", age=60)
-    with pytest.raises(InputError, match=r"\(process 7 on login2\).* start again 3 minutes after that$"):
+    path = lock_file(tmp_path, ELSEWHERE, age=60)
+    with pytest.raises(InputError, match=r"\(process 7 on login2\).*is given up after 3 minutes"):
         claim_folder(tmp_path)
-    assert path.read_text() == "process 7 on login2\n"
-    lock(tmp_path, "process 7 on login2", age=200)
-    with claim_folder(tmp_path):
-        assert path.read_text() == f"process {os.getpid()} on {os.uname().nodename}\n"
+    assert path.read_text() == ELSEWHERE
+    lock_file(tmp_path, ELSEWHERE, age=200)
+    claim_folder(tmp_path).close()
 
 
-def test_one_that_has_ended_on_another_machine_left_no_owner(tmp_path: Path) -> None:
-    claim_and_end(tmp_path, "pass")
+def test_machines_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    lock_file(tmp_path, f"process 7 on {os.uname().nodename}\n2f6b1a5e-0000\n", age=60)
+    with pytest.raises(InputError, match=r"process 7 on"):
+        claim_folder(tmp_path)
+
+
+def test_one_that_has_ended_leaves_no_owner(tmp_path: Path) -> None:
+    other_process(tmp_path, "").communicate(timeout=60)
     assert (tmp_path / ".snakemake/slurm.lock").read_text() == ""
 
 
-def test_signs_of_life_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "_BEAT", 0.01)
-    with claim_folder(tmp_path):
-        path = lock(tmp_path, "me", age=1000)
-        deadline = time.monotonic() + 60
-        while time.time() - path.stat().st_mtime > 500:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+def test_two_machines_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_: float) -> None:
+        lock_file(tmp_path, ELSEWHERE, age=0)
+
+    monkeypatch.setattr(leftovers.time, "sleep", write)
+    with pytest.raises(InputError, match=r"\(process 7 on login2\)"):
+        claim_folder(tmp_path)
+    assert (tmp_path / ".snakemake/slurm.lock").read_text() == ELSEWHERE
+
+
+def test_signs_of_life_are_given(tmp_path: Path) -> None:
+    process = other_process(tmp_path, "sys.stdin.read()")
+    path = tmp_path / ".snakemake/slurm.lock"
+    os.utime(path, (time.time() - 1000,) * 2)
+    wait(lambda: time.time() - path.stat().st_mtime < 500)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_one_that_was_given_up_submits_nothing_more(tmp_path: Path) -> None:
+    process = other_process(tmp_path, "sys.stdin.read()")
+    path = lock_file(tmp_path, ELSEWHERE, age=0)
+    assert process.wait(timeout=60) == -signal.SIGTERM
+    _, printed = process.communicate(timeout=60)
+    assert printed == f"{path}: another Snakemake has taken over this folder; no more jobs are submitted\n"
+    assert path.read_text() == ELSEWHERE
+
+
+def test_its_end_leaves_the_next_owner_alone(tmp_path: Path) -> None:
+    process = other_process(tmp_path, "leftovers._BEAT = 60; sys.stdin.read()")
+    time.sleep(0.1)  # for the sign of life that is under way
+    path = lock_file(tmp_path, ELSEWHERE, age=0)
+    process.communicate(timeout=60)
+    assert path.read_text() == ELSEWHERE
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,9 +138,14 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError("no locks available")
 
     monkeypatch.setattr(leftovers.fcntl, "flock", refuse)
-    lock(tmp_path, f"process 7 on {os.uname().nodename}", age=60)
+    lock_file(tmp_path, f"process 7 on {os.uname().nodename}\n{BOOT}", age=60)
     with pytest.raises(InputError, match=r"process 7 on"):
         claim_folder(tmp_path)
-    lock(tmp_path, f"process 7 on {os.uname().nodename}", age=200)
-    with claim_folder(tmp_path):
-        pass
+    lock_file(tmp_path, f"process 7 on {os.uname().nodename}\n{BOOT}", age=200)
+    claim_folder(tmp_path).close()
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake").write_text("a file in the way")
+    with pytest.raises(InputError, match=r"slurm.lock: cannot be written \(File exists\); mend that"):
+        claim_folder(tmp_path)
