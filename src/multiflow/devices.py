@@ -45,8 +45,8 @@ def select_device(wanted: str, key: str) -> torch.device:
     handed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if handed not in ("", "-1", "NoDevFiles"):  # the last is what an older Slurm says to a job without a GPU
         raise MissingGpuError(
-            f"{key}: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES={handed} names one; see what nvidia-smi says, or "
-            "unset CUDA_VISIBLE_DEVICES to compute on the CPU"
+            f"{key}: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES={handed} names one; nvidia-smi says more (without "
+            "that variable the CPU computes)"
         )
     if wanted == "cuda":
         raise InputError(f"{key}: expected a CUDA device, found none on this machine; set it to auto or cpu")

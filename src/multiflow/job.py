@@ -48,8 +48,7 @@ def job(log: str | Path) -> Iterator[None]:
         except Exception as error:
             failure = _gpu_failure(error)
             if failure is not None:
-                logs = next((folder for folder in path.parents if folder.name == "logs"), path.parent)
-                line = f"GPU of {record_failed(logs, failure)} failed: {failure}; a second attempt runs on another node"
+                line = _report_gpu(path, failure)
                 logger.exception(line)
                 print(line, file=sys.stderr)
             elif isinstance(error, InputError):
@@ -84,6 +83,16 @@ def _lock(stream: TextIO) -> None:
             return
         else:
             return
+
+
+def _report_gpu(log: Path, failure: str) -> str:
+    """What to say of a GPU that failed; on Slurm its node is noted for the next attempt."""
+    node = os.environ.get("SLURMD_NODENAME")
+    if node is None:
+        return f"GPU failed: {failure}"
+    logs = next((folder for folder in log.parents if folder.name == "logs"), log.parent)
+    record_failed(logs, node, failure)
+    return f"GPU of {node} failed: {failure}; a second attempt runs on another node"
 
 
 def _gpu_failure(error: Exception) -> str | None:

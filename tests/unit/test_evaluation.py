@@ -151,6 +151,7 @@ def test_no_gpu_to_count_the_pixels(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     features = write_features()
     with (
         score(trained, features, tmp_path / "scores.h5") as scores,

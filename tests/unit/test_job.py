@@ -97,6 +97,16 @@ def test_a_gpu_that_fails_is_one_line_and_its_node_is_noted(
     assert [exclude_failed(logs, attempt) for attempt in (1, 2, 3)] == [None, "--exclude=node7", None]
 
 
+def test_a_gpu_that_fails_without_slurm_excludes_no_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURMD_NODENAME", raising=False)
+    with pytest.raises(SystemExit), job(tmp_path / "logs/rule.log"):
+        raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
+    assert capsys.readouterr().err == "GPU failed: CUDA error: uncorrectable ECC error encountered\n"
+    assert exclude_failed(tmp_path / "logs", 2) is None
+
+
 def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
     assert exclude_failed(tmp_path, 2) is None
     yesterday = time.time() - 25 * 3600

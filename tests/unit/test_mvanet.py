@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from multiflow.config import Foreground
+from multiflow.devices import MissingGpuError
 from multiflow.errors import InputError
 from multiflow.foreground.mvanet import MVANet, MVANetSegmenter, create_mvanet, fetch_mvanet
 from multiflow.foreground.mvanet.attention import sine_positions
@@ -148,6 +149,14 @@ class _Brightness(nn.Module):
         self.batches.append((images.shape[0], images.shape[-1]))
         side = torch.linspace(-0.3, 0.3, images.shape[-1])
         return images.sum(dim=1, keepdim=True) + side
+
+
+def test_a_gpu_that_is_missing_is_no_reason_to_segment_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    network: Any = _Brightness()
+    with pytest.raises(MissingGpuError, match=r"foreground.method: CUDA finds no GPU"):
+        MVANetSegmenter(network, Foreground(method="mvanet"))
 
 
 def _segment(images: np.ndarray, **changes: Any) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -13,17 +11,16 @@ NAME = "failed_gpus.tsv"
 _DAY = 86400.0  # s; by then somebody has looked after the node
 
 
-def record_failed(logs: Path, reason: str) -> str:
-    """Note that a GPU of this node failed; returns the node's name.
+def record_failed(logs: Path, node: str, reason: str) -> None:
+    """Note that a GPU of a node failed.
 
     Args:
         logs: the run's folder of logs.
+        node: as Slurm names it.
         reason: one line.
     """
-    node = os.environ.get("SLURMD_NODENAME", platform.node())
     with open(logs / NAME, "a", encoding="utf-8") as stream:
         stream.write(f"{time.time():.0f}\t{node}\t{reason}\n")
-    return node
 
 
 def exclude_failed(logs: Path, attempt: int) -> str | None:
