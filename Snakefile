@@ -51,14 +51,32 @@ rule all:
     localrule: True
 
 
+# What comes from outside: every picture is read, and the networks' weights are fetched.
 rule validate:
     input:
         expand(rules.flip_views.output.samples, class_name=RUN.dataset.classes),
+        rules.fetch_backbone.output.weights,
+        [rules.fetch_mvanet.output.weights] if uses_mvanet() else [],
     localrule: True
 
 
-# `snakemake --profile slurm check_site`: ends before any job of the run, see workflow/rules/cluster.smk.
+# `snakemake --profile slurm check_site`: ends before any job of the run, see workflow/rules/cluster.smk. What it would do
+# makes it a job, so that a site is checked after a run, too.
 rule check_site:
     input:
         rules.all.input,
+    log:
+        f"{RESULTS}/logs/check_site.log",
     localrule: True
+    run:
+        pass
+
+
+onsuccess:
+    # A later seed extracts features that were not kept again, and finished trainings are then taken up.
+    if RUN.keep.features:
+        forget_second_names(Path(f"{RESULTS}/checkpoints"))
+    # `make demo` shows the summary by itself.
+    if "multiflow" not in workflow.output_settings.log_handler_settings:
+        if any(job.rule.name == "summarize" for job in workflow.dag.jobs):
+            print(Path(rules.summarize.output.summary).read_text())

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multiflow.annotations import find_annotations
 from multiflow.config import Dataset
 from multiflow.errors import InputError
 from multiflow.flips import read_flips
@@ -100,7 +101,7 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
     """
     findings = _Findings()
     flips = _flips(dataset, class_name, findings)
-    source = _find_annotations(dataset, root, class_name)
+    source = find_annotations(dataset, root, class_name)
     views = _ordered_views(source, _read_views(source, dataset, findings), dataset.cameras, findings)
     folder = root / dataset.image_folder
     inspected = []
@@ -180,21 +181,6 @@ def _flips(dataset: Dataset, class_name: str, findings: _Findings) -> dict[str, 
         except InputError as error:
             findings.problems += error.problems
     return dict.fromkeys(dataset.cameras, 0)
-
-
-def _find_annotations(dataset: Dataset, root: Path, class_name: str) -> Path:
-    """The class's JSON file; some archives nest the folder in itself."""
-    if not root.is_dir():
-        raise InputError(f"{root}: expected the folder of the data set, found none; set dataset.root")
-    folder = root / dataset.annotations
-    folders = [folder, folder / Path(dataset.annotations).name]
-    for candidate in folders:
-        if (path := candidate / f"{class_name}.json").is_file():
-            return path
-    available = sorted({path.stem for candidate in folders for path in candidate.glob("*.json")})
-    if not available:
-        raise InputError(f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations")
-    raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
 
 
 def _read_views(source: Path, dataset: Dataset, findings: _Findings) -> list[_View]:

@@ -143,15 +143,20 @@ def test_snakemake_says_all_of_it_before_it_submits(checkout: SlurmCheckout) -> 
     ):
         assert line in text
         text = text.replace(line, changed)
-    profile.write_text(text.replace("train_flow:", "train_flaw:"))
-    lines = refused(checkout, "--slurm-status-command", "sacct")
-    assert [line.split(":")[0] for line in lines] == [
-        "status of jobs",
-        "partition long",
-        "GPU model a100",
-        "set-resources",
-    ]
-    assert lines[3].startswith("set-resources: there is no rule train_flaw")
+    profile.write_text(text)
+    checkout.write_config({"rendering": None, "dataset": {"root": "nowhere", "image_folder": "images"}}, "data.yaml")
+    result = checkout.run([*OVERLAYS, "data.yaml"], "--slurm-status-command", "sacct", str(METRICS))
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+    lines = [line for line in result.stderr.splitlines() if re.match(r"(data|status|partition|GPU)[\w ]*: ", line)]
+    assert [line.split(":")[0] for line in lines] == ["data set", "status of jobs", "partition long", "GPU model a100"]
+    assert lines[0] == "data set: nowhere: expected the folder of the data set, found none; set dataset.root"
+
+
+def test_a_misspelt_rule_is_all_that_is_said(checkout: SlurmCheckout) -> None:
+    profile = checkout.folder / "profiles/slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("train_flow:", "train_flaw:"))
+    (line,) = refused(checkout)
+    assert line.startswith("set-resources: there is no rule train_flaw, and Snakemake ignores it without a word;")
 
 
 def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
@@ -176,7 +181,7 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
 
     def accepted(*more: str) -> set[str]:
         printed = checkout.run([*OVERLAYS, *more], "check_site").stdout
-        lines = re.findall(r"^ok   (\w+): (.*), \d+ MB, \d+ min in (\w+) accepted$", printed, re.MULTILINE)
+        lines = re.findall(r"^ok   ([\w +]+): (.*), \d+ MB, \d+ min in (\w+) accepted$", printed, re.MULTILINE)
         return {": ".join(line) for line in lines}
 
     jobs = {"render_class", "flip_views", "segment_foreground", "plot_class", "plot_training", "plot_metrics"}
@@ -188,6 +193,10 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
     assert {line.split(":")[0] for line in on_gpus if line.endswith(" 1 CPU: cpu")} == jobs
     assert {line.split(":")[0] for line in on_cpus if line.endswith(" CPU: cpu")} == jobs | networks
     assert len(on_cpus) == len(jobs | networks)
+    # Of seeds that are submitted together all go where one of them needs a GPU.
+    profile.write_text(profile.read_text().replace("group_seeds = False", "group_seeds = True"))
+    checkout.write_config({"training": {"device": "cpu"}, "evaluation": {"device": "auto"}}, "mixed.yaml")
+    assert "evaluate_flow + train_flow: 1 GPU h100, 1 CPU: gpu" in accepted("mixed.yaml")
 
 
 def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +219,14 @@ def test_what_a_node_sees(site: Cluster, tmp_path: Path) -> None:
     assert "CUDA sees no GPU" in findings[4].text
     assert re.search(r"CUDA_VISIBLE_DEVICES=[01]\)", findings[4].text), "the node's GPU was not handed to the job"
     assert list(tmp_path.glob(".site-check-*")) == []
+
+
+def test_a_node_without_the_data(site: Cluster, tmp_path: Path) -> None:
+    found = probe_nodes([CPU], tmp_path, SECONDS, str(tmp_path / "nowhere"))
+    assert [finding.good for finding in found] == [True, False, True]
+    assert found[1].text.endswith(
+        f"does not see the data set, {tmp_path}/nowhere; set dataset.root to a folder that all nodes see"
+    )
 
 
 def test_a_node_without_the_environment(site: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

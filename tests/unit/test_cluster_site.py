@@ -76,7 +76,12 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
         ({}, {"partition": "gpus"}, "partition gpus: there is none; this cluster has cpu, gpu, own, old: change"),
         ({}, {"partition": "old"}, "partition old: its state is INACTIVE"),
         ({}, {"partition": "own", "account": "physics"}, "account physics: partition own is open to bio, chem; change"),
-        ({}, {"runtime": 180}, "time limit: attempt 1 of train_flow asks for 180 min, partition gpu allows 120"),
+        (
+            {},
+            {"runtime": 180},
+            "time limit: attempt 1 of train_flow asks for 180 min, partition gpu allows 120: the job would wait for "
+            "ever; set runtime: 120 for train_flow in set-resources of slurm/config.yaml",
+        ),
         (
             {},
             {"rule": "evaluate_flow + train_flow", "runtime": 180},

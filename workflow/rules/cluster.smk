@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from multiflow.annotations import missing_annotations
 from multiflow.cluster import (
     Finding,
     Request,
@@ -10,35 +11,24 @@ from multiflow.cluster import (
     cancel_leftovers,
     check_site,
     claim_folder,
+    place,
     probe_nodes,
     written_bytes,
 )
 
-# What the profile sets for rules with a GPU, and what only those of their jobs get that have one.
-GPU_RESOURCES = ("slurm_partition", "slurm_account", "qos", "constraint", "gpu_model")
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
 
-def with_gpu_only(gpu, own, general):
-    """The profile's resource where a job asks for a GPU, else that of jobs in general, if they have one.
-
-    The profile cannot tell: whether a rule needs a GPU depends on the run's configuration. Many clusters refuse jobs
-    without one in their GPU partitions.
-    """
-
-    def choose(wildcards, input, attempt, threads, rulename, async_run):
-        given = dict(input=input, attempt=attempt, threads=threads, rulename=rulename, async_run=async_run)
-        chosen = own if gpu.evaluate(wildcards, **given).value else general
-        return chosen and chosen.evaluate(wildcards, **given).value
-
-    return choose
+def place_jobs():
+    """Jobs that need no GPU go where all others go; the seeds of a group go together."""
+    general = workflow.resource_settings.default_resources or {}
+    groups = workflow.group_settings.overwrite_groups
+    for name, own in GPUS.items():
+        together = [GPUS[other] for other in GPUS if name in groups and groups.get(other) == groups[name]]
+        place(workflow.get_rule(name).resources, together or [own], general)
 
 
-for needs in (item.resources for item in workflow.rules if "gpu" in item.resources):
-    for name in GPU_RESOURCES:
-        if name in needs:
-            general = (workflow.resource_settings.default_resources or {}).get(name)
-            needs[name] = with_gpu_only(needs["gpu"], needs[name], general)
+place_jobs()
 
 
 def slurm_requests():
@@ -68,7 +58,13 @@ def slurm_requests():
 
 def check_slurm_site():
     """Nothing is submitted to a site on which it would fail or wait for ever."""
-    if workflow.executor_plugin.name != "slurm" or os.environ.get("SKIP_SITE_CHECK"):
+    alone = "check_site" in workflow.dag_settings.targets
+    if workflow.executor_plugin.name != "slurm":
+        if alone:
+            print("check_site: it checks a Slurm cluster; add --profile slurm", file=sys.stderr, flush=True)
+            raise SystemExit(1)
+        return
+    if os.environ.get("SKIP_SITE_CHECK") and not alone:
         return
     requests, executor = slurm_requests(), workflow.executor_settings
     settings = Settings(
@@ -79,11 +75,12 @@ def check_slurm_site():
         unknown_rules=sorted(
             set(workflow.resource_settings.overwrite_resources) - {rule.name for rule in workflow.rules}
         ),
+        missing_data=[] if RUN.rendering else missing_annotations(RUN.dataset),
     )
     findings = check_site(requests, settings)
-    if "check_site" in workflow.dag_settings.targets:
+    if alone:
         if all(finding.good for finding in findings):
-            findings += probe_nodes(requests, Path(RESULTS), CHECK_SECONDS)
+            findings += probe_nodes(requests, Path(RESULTS), CHECK_SECONDS, RUN.dataset.root)
         for finding in findings:
             print(finding, flush=True)
     else:

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
 from snakemake.exceptions import WorkflowError
 
+from multiflow.annotations import find_annotations
 from multiflow.cluster import exclude_failed
 from multiflow.config import load_config, resolve_experiment
 from multiflow.errors import InputError
@@ -27,6 +28,16 @@ except InputError as error:
 RESULTS = f"results/{RUN.run}"
 DATASET_ROOT = RUN.dataset.root or f"{RESULTS}/dataset"
 RESOLVED = {name: resolve_experiment(RUN, name) for name in RUN.experiments}
+# GPUs that a job needs, by rule: none where its settings compute on the CPU.
+GPUS = {
+    "extract_features": lambda wildcards: int(RUN.features.device != "cpu"),
+    "segment_foreground": lambda wildcards: int(wildcards.method == "mvanet"),
+    "train_flow": lambda wildcards: int(RESOLVED[wildcards.experiment].training.device != "cpu"),
+    "evaluate_flow": lambda wildcards: int(
+        {RESOLVED[wildcards.experiment].training.device, RESOLVED[wildcards.experiment].evaluation.device}
+        != {"cpu"}
+    ),
+}
 # Figures show the first experiment of the configuration, the paper's method.
 HEADLINE = next(iter(RUN.experiments))
 
@@ -52,6 +63,11 @@ def mask_settings(wildcards):
     """What an experiment's foreground depends on; not the place of its network's weights."""
     foreground = RESOLVED[wildcards.experiment].foreground
     return foreground.mask_settings() | {"to_grid": foreground.to_grid}
+
+
+def uses_mvanet():
+    """Whether an experiment has its foreground from MVANet."""
+    return any(resolved.foreground.method == "mvanet" for resolved in RESOLVED.values())
 
 
 def foreground_file(wildcards):
@@ -80,12 +96,10 @@ def annotation_file(wildcards):
     """The class's JSON; a missing one is reported by the script, with the classes that are there."""
     if RUN.rendering is not None:
         return f"{DATASET_ROOT}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
-    folder = f"{DATASET_ROOT}/{RUN.dataset.annotations}"
-    candidates = [
-        f"{folder}/{wildcards.class_name}.json",
-        f"{folder}/{RUN.dataset.annotations}/{wildcards.class_name}.json",
-    ]
-    return [path for path in candidates if os.path.exists(path)][:1]
+    try:
+        return str(find_annotations(RUN.dataset, Path(DATASET_ROOT), wildcards.class_name))
+    except InputError:
+        return []
 
 
 def flip_row(wildcards):

@@ -21,7 +21,7 @@ rule evaluate_flow:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
     resources:
-        gpu=int(RUN.training.device != "cpu" or RUN.evaluation.device != "cpu"),
+        gpu=GPUS["evaluate_flow"],
         # Measured at full size on a CPU: 1.3 GB, whatever the number of samples; CUDA's libraries come on top.
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,

@@ -39,7 +39,7 @@ rule extract_features:
         "../../envs/multiflow.yaml"
     threads: RUN.features.threads + RUN.features.workers
     resources:
-        gpu=int(RUN.features.device != "cpu"),
+        gpu=GPUS["extract_features"],
         # Measured at 768 px on a CPU: 2.3 GB and 0.8 GB for each worker.
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,

@@ -20,7 +20,7 @@ rule train_flow:
         "../../envs/multiflow.yaml"
     threads: RUN.training.threads
     resources:
-        gpu=int(RUN.training.device != "cpu"),
+        gpu=GPUS["train_flow"],
         # Measured at full size on a CPU: 4.1 GB and 3.5 MB for each training sample; 12 GB are enough for 2,000.
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -39,7 +39,3 @@ rule train_flow:
         "training {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
     script:
         "../scripts/train_flow.py"
-
-
-onsuccess:
-    forget_second_names(Path(f"{RESULTS}/checkpoints"))

@@ -35,7 +35,7 @@ rule segment_foreground:
         "../../envs/multiflow.yaml"
     threads: RUN.foreground.threads
     resources:
-        gpu=lambda wildcards: 1 if wildcards.method == "mvanet" else 0,
+        gpu=GPUS["segment_foreground"],
         # Measured on a CPU: 4.7 GB with one image at 1280 px.
         mem_mb=lambda wildcards, attempt: (5000 + 3000 * RUN.foreground.batch_size) * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,

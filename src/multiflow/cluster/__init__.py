@@ -3,6 +3,7 @@
 from multiflow.cluster.failed_gpus import exclude_failed
 from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
 from multiflow.cluster.patience import ask_until_answered
+from multiflow.cluster.placement import place
 from multiflow.cluster.plan import render_plan, written_bytes
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
@@ -17,6 +18,7 @@ __all__ = [
     "check_site",
     "claim_folder",
     "exclude_failed",
+    "place",
     "probe_nodes",
     "render_plan",
     "written_bytes",

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
+from multiflow.annotations import find_annotations
 from multiflow.config import Config, Features, Flow, Foreground, resolve_experiment
+from multiflow.errors import InputError
 from multiflow.views import camera_graph
 
 __all__ = [
@@ -118,15 +120,17 @@ def count_images(config: Config) -> tuple[dict[str, Images], str]:
         settings = config.rendering
         images = Images(settings.train, settings.test_ok + settings.test_ng, views)
         return dict.fromkeys(config.dataset.classes, images), "the configuration's rendering"
-    folder = Path(config.dataset.root or "") / config.dataset.annotations
+    root = Path(config.dataset.root or "")
+    folder = root / config.dataset.annotations
     found, missing = {}, 0
     for name in config.dataset.classes:
-        paths = [path for path in (folder / f"{name}.json", folder / folder.name / f"{name}.json") if path.exists()]
-        if not paths:
+        try:
+            path = find_annotations(config.dataset, root, name)
+        except InputError:
             missing += 1
             found[name] = Images(*_REAL_IAD, views)
             continue
-        records = json.loads(paths[0].read_text(encoding="utf-8"))
+        records = json.loads(path.read_text(encoding="utf-8"))
         found[name] = Images(len(records["train"]) / views, len(records["test"]) / views, views)
     if missing:
         return found, f"Real-IAD's averages for {missing} of {len(found)} classes, which are not in {folder}"
@@ -252,7 +256,10 @@ def _checkpoints(jobs: Iterable[Job]) -> str:
 
 def _deleted(jobs: Sequence[Job]) -> list[str]:
     """What the run needs disk for, but for a while only."""
-    sizes = {job.rule: sum(other.bytes for other in jobs if other.rule == job.rule) for job in jobs if not job.kept}
+    sizes: dict[str, float] = {}
+    for job in jobs:
+        if not job.kept:
+            sizes[job.rule] = sizes.get(job.rule, 0) + job.bytes
     if not sizes:
         return []
     listed = ", ".join(f"`{rule}` {size / 1e9:,.1f} GB" for rule, size in sizes.items())

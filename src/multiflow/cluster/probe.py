@@ -1,7 +1,7 @@
 """A small job in every place that a run uses: what its nodes see.
 
-``python -m multiflow.cluster.probe <folder>`` is that job: it writes what it finds into the folder, where the process
-that submitted it reads it, so that both ways of the shared file system are seen.
+``python -m multiflow.cluster.probe <folder> [<data set>]`` is that job: it writes what it finds into the folder, where
+the process that submitted it reads it, so that both ways of the shared file system are seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MESSAGE, _ANSWER = "from-here", "from-there"
 _SHARED = "this folder and the environment must be where all nodes see them: MULTIFLOW_ENVS=<shared folder> make env"
 
 
-def probe_nodes(requests: Sequence[Request], results: Path, seconds: float) -> list[Finding]:
+def probe_nodes(requests: Sequence[Request], results: Path, seconds: float, data: str | None = None) -> list[Finding]:
     """Submit a job to every place that the requests name and report what its node says.
 
     Jobs that have not ended after ``seconds`` are cancelled and reported as such.
@@ -37,11 +37,12 @@ def probe_nodes(requests: Sequence[Request], results: Path, seconds: float) -> l
         requests: what the rules ask for.
         results: the folder that all jobs write below.
         seconds: how long to wait for all of them together.
+        data: the folder of the data set; None where the run makes its own.
     """
     places = list(dict.fromkeys(request.small() for request in requests))
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=results, prefix=".site-check-", ignore_cleanup_errors=True) as name:
-        probes = [_Probe(place, Path(name).resolve() / str(index)) for index, place in enumerate(places)]
+        probes = [_Probe(place, Path(name).resolve() / str(index), data) for index, place in enumerate(places)]
         for probe in probes:
             probe.submit()
         deadline = time.monotonic() + seconds
@@ -53,9 +54,10 @@ def probe_nodes(requests: Sequence[Request], results: Path, seconds: float) -> l
 class _Probe:
     """One job, its folder and what became of it."""
 
-    def __init__(self, place: Request, folder: Path) -> None:
+    def __init__(self, place: Request, folder: Path, data: str | None) -> None:
         self._place = place
         self._folder = folder
+        self._data = data
         self._job = ""
         self._problem = ""
         gpu = "with GPU" if place.wants_gpu else "without GPU"
@@ -67,7 +69,7 @@ class _Probe:
         (self._folder / _MESSAGE).write_text(self._folder.parent.name)
         gpu = [f"--gpus={self._place.gpus}"] if self._place.gpus else []
         step = ["srun", "-n1", "--cpu-bind=q", "--cpus-per-task=1", *gpu, "--nodes=1"]
-        python = [sys.executable, "-m", "multiflow.cluster.probe", str(self._folder)]
+        python = [sys.executable, "-m", "multiflow.cluster.probe", str(self._folder), *filter(None, [self._data])]
         source = str(Path(__file__).parents[2])
         answer = ask(
             "sbatch",
@@ -97,7 +99,7 @@ class _Probe:
         """What the job found; cancels one that has not ended."""
         answer = self._answer()
         if answer is not None:
-            return _judge(self._name, answer, self._folder.parent.name, wants_gpu=self._place.wants_gpu)
+            return _judge(self._name, answer, self._folder.parent.name, self._data, wants_gpu=self._place.wants_gpu)
         if self._problem:
             return [bad(f"{self._name}: {self._problem}")]
         state = self._state()
@@ -138,7 +140,7 @@ class _Probe:
         return said[-1] if said else lines[0] if lines else "empty log"
 
 
-def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> list[Finding]:
+def _judge(name: str, answer: dict[str, Any], message: str, data: str | None, wants_gpu: bool) -> list[Finding]:
     """Lines about one node."""
     place = f"{name} ({answer['host']})"
     findings = []
@@ -146,6 +148,10 @@ def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> 
         findings.append(good(f"{place}: shared file system seen there and back"))
     else:
         findings.append(bad(f"{place}: does not see files written here; {_SHARED}"))
+    if not answer["data"]:
+        findings.append(
+            bad(f"{place}: does not see the data set, {data}; set dataset.root to a folder that all nodes see")
+        )
     here = {"python": platform.python_version(), "torch": version("torch")}
     there = {package: answer[package] for package in here}
     if there == here:
@@ -163,20 +169,22 @@ def _judge(name: str, answer: dict[str, Any], message: str, wants_gpu: bool) -> 
         findings.append(
             bad(
                 f"{place}: CUDA sees no GPU ({answer['cuda_problem']}; CUDA_VISIBLE_DEVICES={answer['visible']}); ask "
-                f"for another gpu_model at the top of {PROFILE}, or for a driver for CUDA {answer['built']}",
+                f"the administrators for a driver for CUDA {answer['built']} there, or name another gpu_model at the "
+                f"top of {PROFILE}",
             )
         )
     return findings
 
 
-def look_around(folder: Path) -> dict[str, Any]:
-    """What this machine sees: the submitter's file, Python, torch and the GPU."""
+def look_around(folder: Path, data: str | None) -> dict[str, Any]:
+    """What this machine sees: the submitter's file, the data set, Python, torch and the GPU."""
     found: dict[str, Any] = {"host": platform.node(), "python": platform.python_version(), "torch": None, "built": None}
     try:
         found["message"] = (folder / _MESSAGE).read_text()
     except OSError:
         found["message"] = None
     found |= {
+        "data": data is None or os.path.isdir(data),
         "cuda": None,
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "cuda_problem": "torch cannot be imported",
@@ -199,7 +207,7 @@ def look_around(folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Answer into the folder, whole or not at all."""
     folder = Path(sys.argv[1])
-    answer = json.dumps(look_around(folder))
+    answer = json.dumps(look_around(folder, sys.argv[2] if len(sys.argv) > 2 else None))
     partial = folder / f"{_ANSWER}.partial"
     partial.write_text(answer)
     os.replace(partial, folder / _ANSWER)

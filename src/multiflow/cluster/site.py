@@ -67,6 +67,7 @@ class Settings:
         results: the folder that all jobs write below.
         needed_bytes: what they will write.
         unknown_rules: rules that the profile sets resources of, and that do not exist.
+        missing_data: what the data set lacks, a line each.
     """
 
     status_command: str
@@ -74,6 +75,7 @@ class Settings:
     results: Path
     needed_bytes: float = 0
     unknown_rules: Sequence[str] = ()
+    missing_data: Sequence[str] = ()
 
 
 def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]:
@@ -86,7 +88,17 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
     missing = [command for command in _COMMANDS if shutil.which(command) is None]
     if missing:
         return [bad(f"commands: {', '.join(missing)} not on PATH; run Snakemake on a login node")]
-    findings = [_version(ask("sbatch", "--version"))]
+    if settings.unknown_rules:
+        # Such a rule's jobs lack what was meant for them; all else would be said of other jobs than those of the run.
+        return [
+            bad(
+                f"set-resources: there is no rule {rule}, and Snakemake ignores it without a word; correct it in "
+                f"{PROFILE}"
+            )
+            for rule in settings.unknown_rules
+        ]
+    findings = [bad(f"data set: {problem}") for problem in settings.missing_data]
+    findings.append(_version(ask("sbatch", "--version")))
     configuration = ask("scontrol", "show", "config")
     if not configuration.ok:
         return [
@@ -108,10 +120,6 @@ def check_site(requests: Sequence[Request], settings: Settings) -> list[Finding]
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(_try, firsts)
         findings += [_accepted(request, answer) for request, answer in zip(firsts, answers, strict=True)]
-    findings += [
-        bad(f"set-resources: there is no rule {rule}, and Snakemake ignores it without a word; correct it in {PROFILE}")
-        for rule in settings.unknown_rules
-    ]
     return list(dict.fromkeys([*findings, _home(), _here(), _results(settings)]))
 
 
@@ -190,7 +198,8 @@ def _partition(name: str, requests: Sequence[Request], known: dict[str, Partitio
     homeless = [request for request in requests if not any(_fits(request, known.get(n)) for n in _names(request))]
     if homeless and partition.minutes is not None:
         longest = max(homeless, key=lambda request: request.runtime)
-        advice = f"runtime: {partition.minutes:.0f} for {longest.rule} in {PROFILE}"
+        rules = " and ".join(sorted({request.rule for request in homeless}))
+        advice = f"runtime: {partition.minutes:.0f} for {rules} in set-resources of {PROFILE}"
         if " + " in longest.rule:
             advice = f"group_seeds = False at the top of {PROFILE}"
         return bad(
@@ -232,6 +241,11 @@ def _accepted(request: Request, answer: Answer) -> Finding:
     models = {found[1] for found in re.finditer(r"gpu:([A-Za-z][\w.-]*)", nodes.output)}
     if request.wants_gpu and "gpu" not in nodes.output:
         return bad(f"GPU: partition {name} has none; name the partition with GPUs at the top of {PROFILE}")
+    if request.wants_gpu and not request.partition:
+        return bad(
+            f"{request.rule}: {request} refused ({reason}); name a partition with GPUs at the top of {PROFILE}, or a "
+            "constraint in its set-resources"
+        )
     if request.gpu_model and request.gpu_model not in models:
         return bad(
             f"GPU model {request.gpu_model}: partition {name} has {', '.join(sorted(models)) or 'none with a model'}; "
