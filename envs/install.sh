@@ -6,11 +6,16 @@ cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3.11}
 if ! version=$("$PYTHON" -c 'import sys, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); then
-    echo "envs/install.sh: expected $PYTHON with its venv module, found none; install it (Debian: apt-get install python3.11 python3.11-venv) or name another: make env PYTHON=python3.12" >&2
+    echo "envs/install.sh: expected $PYTHON with its venv module, found none; install it (Debian: apt-get install python3.11 python3.11-venv; a cluster: module load Python/3.11) or name another: make env PYTHON=python3.12" >&2
     exit 1
 fi
 envs=${MULTIFLOW_ENVS:-${XDG_CACHE_HOME:-$HOME/.cache}/multiflow-bench}
-env=$envs/$(printf '%s python%s' "$(cat envs/lock.txt)" "$version" | sha256sum | cut -c1-16)
+name=$(printf '%s python%s' "$(cat envs/lock.txt)" "$version" | sha256sum | cut -c1-16)
+env=$envs/$name
+# Another shell may have another MULTIFLOW_ENVS: what this checkout has is not installed a second time.
+if [ -e .venv/.complete ] && [ "$(basename "$(readlink -f .venv)")" = "$name" ]; then
+    exit 0
+fi
 
 mkdir -p "$envs"
 exec 9>"$env.lock"
