@@ -16,6 +16,7 @@ import pytest
 from multiflow import config
 from multiflow.errors import InputError
 from multiflow.flow_input import open_input
+from multiflow.second_names import forget_second_names
 from multiflow.training import load_trained_flow, train_flow
 
 FLOW = config.Flow(blocks=2, hidden=4, kernels=[3, 3], noise_std=0.1)
@@ -33,6 +34,7 @@ def train(
     seed: int = 0,
     foreground: Path | None = None,
     scaling: config.Features = FEATURES,
+    take_up: bool = True,
 ) -> None:
     train_flow(
         open_input(features, foreground, "nearest"),
@@ -43,6 +45,7 @@ def train(
         output,
         output.with_suffix(".jsonl"),
         output.with_suffix(".pt"),
+        take_up,
     )
 
 
@@ -125,6 +128,16 @@ def test_a_finished_training_whose_outputs_were_deleted_is_not_repeated(
         train(features, output, seed=1)
     assert "training on" in caplog.text
     assert output.read_bytes() != made
+
+
+def test_a_training_that_is_not_to_be_taken_up_leaves_no_second_name(write_features: Write, tmp_path: Path) -> None:
+    features, output = write_features(), tmp_path / "flow.safetensors"
+    train(features, output, take_up=False)
+    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (1, 1)
+    train(features, output)
+    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (2, 2)
+    forget_second_names(tmp_path)
+    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (1, 1)
 
 
 def test_scaling_of_the_training_set_travels_with_the_flow(write_features: Write, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_the_released_protocol_differs_where_it_should_and_both_say_so(rendered:
         "experiments": experiments,
     }
     overlays = ["config/demo.yaml", "test.yaml", "config/released.yaml", rendered.write_config(change, "released.yaml")]
-    rendered.succeed(overlays)
+    assert (rendered.folder / "results/released/summary.txt").read_text() in rendered.succeed(overlays)
     values: dict[str, dict[str, float]] = {}
     settings: dict[str, dict[str, dict[str, Any]]] = {}
     for run in ("small", "released"):
@@ -182,6 +182,34 @@ def test_the_released_protocol_differs_where_it_should_and_both_say_so(rendered:
     }.items():  # fmt: skip
         for word in words:
             assert word in " ".join(footnotes[run].split()), (run, word)
+
+
+def test_what_is_not_kept_goes_when_nothing_needs_it(rendered: Checkout) -> None:
+    small, results = rendered.folder / "results/small", rendered.folder / "results/dropping"
+    assert len(list((small / "flows").rglob("*.safetensors"))) == len(RUNS)
+    assert not list((small / "checkpoints").rglob("*.finished.*")), "a flow that is deleted would keep its space"
+    run = {
+        "run": "dropping",
+        "dataset": {"root": "results/small/dataset", "classes": ["stud_brick"]},
+        "rendering": None,
+        "experiments": dict.fromkeys(small_run()["experiments"]) | {"multiflow": {"seeds": [0]}},
+        "keep": {"features": False, "flows": False},
+    }
+    overlays, metrics = ["config/demo.yaml", "test.yaml"], "results/dropping/metrics.csv"
+    # plot_class reads the samples only: features go without it.
+    rendered.succeed([*overlays, rendered.write_config(run, "dropping.yaml")], metrics)
+    assert [path.name for path in (results / "flows").rglob("seed*")] == ["seed0.jsonl"]
+    for place in ("features/*.h5", "checkpoints/**/seed*"):
+        assert not list(results.glob(place)), place
+    same = [row for row in rows(small / "metrics.csv") if (row["experiment"], row["class"], row["seed"]) == (
+        "multiflow", "stud_brick", "0")]  # fmt: skip
+    assert [row["value"] for row in rows(results / "metrics.csv")] == [row["value"] for row in same]
+    kept = rendered.write_config(run | {"keep": {"features": True}}, "kept.yaml")
+    for overlay in ("dropping.yaml", kept):
+        assert "Nothing to be done" in rendered.succeed([*overlays, overlay], "-n", metrics)
+    more = rendered.write_config(run | {"experiments": run["experiments"] | {"multiflow": {"seeds": [0, 1]}}}, "m.yaml")
+    found = planned(rendered.succeed([*overlays, more], "-n", metrics))
+    assert (found["extract_features"], found["train_flow"], found["evaluate_flow"]) == (1, 2, 2)
 
 
 def test_what_changes_no_number_reruns_nothing(rendered: Checkout) -> None:

@@ -335,5 +335,6 @@ class Keep(Block):
     flows: bool = Field(
         True,
         description="`false` deletes a flow as soon as it is evaluated; tables, figures and report don't need it, "
-        "`make inspect` does, and other evaluation settings train it again.",
+        "`make inspect` does, and other evaluation settings train it again. Seeds that are submitted together and fail "
+        "are all trained again.",
     )
