@@ -147,7 +147,8 @@ def test_the_released_protocol_differs_where_it_should_and_both_say_so(rendered:
         "experiments": experiments,
     }
     overlays = ["config/demo.yaml", "test.yaml", "config/released.yaml", rendered.write_config(change, "released.yaml")]
-    assert (rendered.folder / "results/released/summary.txt").read_text() in rendered.succeed(overlays)
+    printed = rendered.succeed(overlays)
+    assert (rendered.folder / "results/released/summary.txt").read_text() in printed
     values: dict[str, dict[str, float]] = {}
     settings: dict[str, dict[str, dict[str, Any]]] = {}
     for run in ("small", "released"):
