@@ -17,12 +17,8 @@ PROFILE = {
 GENERAL = Resources({"slurm_partition": Resource("slurm_partition", "long"), "qos": Resource("qos", "normal")})
 
 
-def on_gpu(wildcards: Any) -> int:
-    return int(wildcards.method == "mvanet")
-
-
-def never(_: Any) -> int:
-    return 0
+def on_gpu(wildcards: Any) -> bool:
+    return wildcards.method == "mvanet"
 
 
 def evaluated(resources: Resources, method: str) -> dict[str, Any]:
@@ -38,14 +34,7 @@ def resources() -> Resources:
 
 def test_each_job_has_its_place() -> None:
     placed = resources()
-    place(placed, [on_gpu], GENERAL)
-    assert evaluated(placed, "mvanet") == PROFILE | {"mem_mb": 8000}
-    assert evaluated(placed, "threshold") == {"slurm_partition": "long", "qos": "normal", "mem_mb": 8000}
-
-
-def test_jobs_that_are_submitted_together_have_one_place() -> None:
-    placed = resources()
-    place(placed, [never, on_gpu], GENERAL)
+    place(placed, on_gpu, GENERAL)
     assert evaluated(placed, "mvanet") == PROFILE | {"mem_mb": 8000}
     assert evaluated(placed, "threshold") == {"slurm_partition": "long", "qos": "normal", "mem_mb": 8000}
 
@@ -54,13 +43,13 @@ def test_an_expression_of_a_profile_is_evaluated() -> None:
     placed = Resources(
         {"slurm_partition": Resource.from_cli_expression("slurm_partition", "'big' if attempt > 0 else ''")}
     )
-    place(placed, [on_gpu], {})
+    place(placed, on_gpu, {})
     assert evaluated(placed, "mvanet") == {"slurm_partition": "big"}
     assert evaluated(placed, "threshold") == {}
 
 
-@pytest.mark.parametrize("gpus", [[on_gpu], [never]])
-def test_what_no_profile_sets_stays_unset(gpus: list[Any]) -> None:
+@pytest.mark.parametrize("method", ["mvanet", "threshold"])
+def test_what_no_profile_sets_stays_unset(method: str) -> None:
     placed = Resources({"mem_mb": Resource("mem_mb", 8000)})
-    place(placed, gpus, GENERAL)
-    assert evaluated(placed, "mvanet") == {"mem_mb": 8000}
+    place(placed, on_gpu, GENERAL)
+    assert evaluated(placed, method) == {"mem_mb": 8000}

@@ -19,13 +19,25 @@ from multiflow.cluster import (
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
 
+def goes_to_gpu(name):
+    """Whether a job of the rule, or one that is submitted together with it, needs a GPU."""
+
+    def decide(wildcards):
+        groups = workflow.group_settings.overwrite_groups  # known when the jobs are, not before
+        together = [other for other in GPUS if name in groups and groups.get(other) == groups[name]]
+        return any(GPUS[other](wildcards) for other in together or [name])
+
+    return decide
+
+
 def place_jobs():
-    """Jobs that need no GPU go where all others go; the seeds of a group go together."""
-    general = workflow.resource_settings.default_resources or {}
-    groups = workflow.group_settings.overwrite_groups
-    for name, own in GPUS.items():
-        together = [GPUS[other] for other in GPUS if name in groups and groups.get(other) == groups[name]]
-        place(workflow.get_rule(name).resources, together or [own], general)
+    """Jobs that need no GPU go where all others go."""
+    for name in GPUS:
+        place(
+            workflow.get_rule(name).resources,
+            goes_to_gpu(name),
+            workflow.resource_settings.default_resources or {},
+        )
 
 
 place_jobs()
