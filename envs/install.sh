@@ -12,8 +12,12 @@ fi
 envs=${MULTIFLOW_ENVS:-${XDG_CACHE_HOME:-$HOME/.cache}/multiflow-bench}
 name=$(printf '%s python%s' "$(cat envs/lock.txt)" "$version" | sha256sum | cut -c1-16)
 env=$envs/$name
-# Another shell may have another MULTIFLOW_ENVS: what this checkout has is not installed a second time.
-if [ -e .venv/.complete ] && [ "$(basename "$(readlink -f .venv)")" = "$name" ]; then
+if [ -e .venv ] && [ ! -L .venv ]; then
+    echo "envs/install.sh: expected .venv to be a link to an environment, found a folder; move it away" >&2
+    exit 1
+fi
+# What this checkout has is not installed a second time by a shell that knows nothing of MULTIFLOW_ENVS.
+if [ -z "${MULTIFLOW_ENVS:-}" ] && [ -e .venv/.complete ] && [ "$(basename "$(readlink -f .venv)")" = "$name" ]; then
     exit 0
 fi
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from multiflow.config import Dataset
 from multiflow.errors import InputError
 
-__all__ = ["find_annotations", "missing_annotations"]
+__all__ = ["find_annotations", "missing_data"]
 
 
 def find_annotations(dataset: Dataset, root: Path, class_name: str) -> Path:
@@ -29,12 +29,16 @@ def find_annotations(dataset: Dataset, root: Path, class_name: str) -> Path:
     raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
 
 
-def missing_annotations(dataset: Dataset) -> list[str]:
+def missing_data(dataset: Dataset) -> list[str]:
     """What is missing of a data set, in one line per problem; a folder that is missing is one for all classes."""
+    root = Path(dataset.root or "")
     problems: dict[str, None] = {}
     for name in dataset.classes:
         try:
-            find_annotations(dataset, Path(dataset.root or ""), name)
+            find_annotations(dataset, root, name)
         except InputError as error:
             problems |= dict.fromkeys(error.problems)
+    images = root / dataset.image_folder
+    if root.is_dir() and not images.is_dir():
+        problems[f"{images}: expected the images, found no folder; set dataset.image_folder"] = None
     return list(problems)

@@ -12,7 +12,7 @@ from multiflow.cluster import place
 
 PROFILE = {
     "slurm_partition": "a100", "slurm_account": "deep", "qos": "gpu", "constraint": "nvlink", "gres": "gpu:a100:1",
-    "gpu_model": "a100",
+    "gpu_model": "a100", "slurm_extra": "--reservation=gpus",
 }  # fmt: skip
 GENERAL = Resources({"slurm_partition": Resource("slurm_partition", "long"), "qos": Resource("qos", "normal")})
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 import yte
 
@@ -29,6 +34,57 @@ def profile(**definitions: Any) -> dict[str, Any]:
         assert count == 1, name
     loaded: dict[str, Any] = yte.process_yaml(text, require_use_yte=True)
     return loaded
+
+
+def install(checkout: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the installation where all that it would fetch is out of reach."""
+    own = {
+        "XDG_CACHE_HOME": str(checkout / "cache"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+        "PYTHON": sys.executable,
+    }
+    values = {name: value for name, value in os.environ.items() if name != "MULTIFLOW_ENVS"} | own | environment
+    command = ["bash", "envs/install.sh"]
+    return subprocess.run(command, cwd=checkout, env=values, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with a small lock file, and its environment in another folder than the usual one."""
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs/install.sh").write_text((ENVS / "install.sh").read_text())
+    (tmp_path / "envs/lock.txt").write_text("not-there==1.0\n")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = hashlib.sha256(f"not-there==1.0 python{version}".encode()).hexdigest()[:16]
+    (tmp_path / "shared" / name).mkdir(parents=True)
+    (tmp_path / "shared" / name / ".complete").touch()
+    (tmp_path / ".venv").symlink_to(tmp_path / "shared" / name)
+    return tmp_path
+
+
+def test_what_a_checkout_has_is_not_installed_again(checkout: Path) -> None:
+    result = install(checkout)
+    assert (result.returncode, result.stderr, (checkout / "cache").exists()) == (0, "", False)
+
+
+def test_another_place_or_lock_file_is_another_installation(checkout: Path) -> None:
+    result = install(checkout, MULTIFLOW_ENVS=str(checkout / "nodes-see-this"))
+    assert result.returncode != 0
+    assert f"Installing the environment into {checkout}/nodes-see-this/" in result.stderr
+    (checkout / "envs/lock.txt").write_text("not-there==2.0\n")
+    assert f"Installing the environment into {checkout}/cache/multiflow-bench/" in install(checkout).stderr
+    assert (checkout / ".venv").resolve().parent == checkout / "shared", "half an environment was linked"
+
+
+def test_a_folder_in_place_of_the_link_is_one_line(checkout: Path) -> None:
+    (checkout / ".venv").unlink()
+    (checkout / ".venv").mkdir()
+    result = install(checkout)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "envs/install.sh: expected .venv to be a link to an environment, found a folder; move it away\n"
+    )
 
 
 def test_conda_has_the_same_pins() -> None:

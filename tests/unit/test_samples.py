@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tiny_data import dataset, write_class
 
+from multiflow.annotations import missing_data
 from multiflow.config import Dataset
 from multiflow.errors import InputError
 from multiflow.samples import load_samples, read_samples, write_samples
@@ -272,3 +273,21 @@ def test_a_read_only_data_set_is_only_read(tmp_path: Path) -> None:
     write_samples(read_samples(dataset(), root, "thing", processes=2), tmp_path / "thing.csv")
     assert _tree(root) == before
     assert sorted(os.listdir(tmp_path)) == ["data", "thing.csv"]
+
+
+def test_what_is_missing_is_known_before_anything_is_read(tmp_path: Path) -> None:
+    def missing(**changes: Any) -> list[str]:
+        return missing_data(dataset(**{"root": str(tmp_path), "classes": ["thing", "nut"], **changes}))
+
+    for name in ("thing", "nut"):
+        write_class(tmp_path, name=name)
+    assert missing() == []
+    assert missing(classes=["thing", "bolt"]) == [
+        f"{tmp_path}/realiad_jsons: no class bolt; available: nut, thing; change dataset.classes"
+    ]
+    assert missing(root=str(tmp_path / "absent")) == [
+        f"{tmp_path}/absent: expected the folder of the data set, found none; set dataset.root"
+    ]
+    assert missing(image_folder="realiad_512") == [
+        f"{tmp_path}/realiad_512: expected the images, found no folder; set dataset.image_folder"
+    ]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from multiflow.annotations import missing_annotations
+from multiflow.annotations import missing_data
 from multiflow.cluster import (
     Finding,
     Request,
@@ -49,8 +49,9 @@ def slurm_requests():
     Jobs that differ in class and seed alone ask for the same; one of them is looked at, which saves the paper 15 s.
     """
     kinds = {}
-    # A group holds the jobs that are still to run.
-    jobs = [workflow.dag.get_job_group(job) or job for job in workflow.dag.needrun_jobs()]
+    # A group holds the jobs that are still to run. Where none is, the places of those that ran are looked at.
+    left = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    jobs = [workflow.dag.get_job_group(job) or job for job in left or workflow.dag.jobs]
     for job in dict.fromkeys(jobs):
         if not job.is_local:
             members = list(job) if job.is_group() else [job]
@@ -85,9 +86,11 @@ def check_slurm_site():
         results=Path(RESULTS),
         needed_bytes=written_bytes(RUN, Counter(job.rule.name for job in workflow.dag.needrun_jobs())),
         unknown_rules=sorted(
-            set(workflow.resource_settings.overwrite_resources) - {rule.name for rule in workflow.rules}
+            set(workflow.resource_settings.overwrite_resources)
+            - {rule.name for rule in workflow.rules}
+            - {"render_class"}  # a rule of rendered parts alone
         ),
-        missing_data=[] if RUN.rendering else missing_annotations(RUN.dataset),
+        missing_data=[] if RUN.rendering else missing_data(RUN.dataset),
     )
     findings = check_site(requests, settings)
     if alone:
@@ -112,6 +115,7 @@ def own_slurm_jobs():
     ask_until_answered(workflow.executor_settings.status_command)
     try:
         SLURM_CLAIM = claim_folder(Path.cwd())
+        SLURM_CLAIM.guard(workflow.executor_plugin.executor)
         count = cancel_leftovers(Path.cwd())
     except (InputError, OSError) as error:
         print(error, file=sys.stderr, flush=True)

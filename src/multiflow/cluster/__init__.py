@@ -1,7 +1,8 @@
 """Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
 
+from multiflow.cluster.claim import claim_folder
 from multiflow.cluster.failed_gpus import exclude_failed
-from multiflow.cluster.leftovers import cancel_leftovers, claim_folder
+from multiflow.cluster.leftovers import cancel_leftovers
 from multiflow.cluster.patience import ask_until_answered
 from multiflow.cluster.placement import place
 from multiflow.cluster.plan import render_plan, written_bytes

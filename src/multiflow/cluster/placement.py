@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["GPU_RESOURCES", "place"]
 
-GPU_RESOURCES = ("slurm_partition", "slurm_account", "qos", "constraint", "gres", "gpu_model")
+GPU_RESOURCES = ("slurm_partition", "slurm_account", "qos", "constraint", "gres", "gpu_model", "slurm_extra")
 """What a profile sets for a rule on GPUs, and what its jobs without one do not get."""
 
 
