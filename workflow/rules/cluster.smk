@@ -16,6 +16,8 @@ from multiflow.cluster import (
     written_bytes,
 )
 
+# Rules that cannot do without the data set.
+READERS = ("flip_views", "extract_features", "segment_foreground")
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
 
@@ -69,6 +71,13 @@ def slurm_requests():
     return list(requests)
 
 
+def read_dataset():
+    """The data set with those of its classes that the jobs read; None where they read none, or it is rendered."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in READERS]
+    classes = sorted({job.wildcards.class_name for job in jobs})
+    return RUN.dataset.model_copy(update={"classes": classes}) if classes and RUN.rendering is None else None
+
+
 def check_slurm_site():
     """Nothing is submitted to a site on which it would fail or wait for ever."""
     alone = "check_site" in workflow.dag_settings.targets
@@ -79,7 +88,7 @@ def check_slurm_site():
         return
     if os.environ.get("SKIP_SITE_CHECK") and not alone:
         return
-    requests, executor = slurm_requests(), workflow.executor_settings
+    requests, executor, dataset = slurm_requests(), workflow.executor_settings, read_dataset()
     settings = Settings(
         status_command=executor.status_command,
         first_status_check=executor.init_seconds_before_status_checks,
@@ -90,12 +99,12 @@ def check_slurm_site():
             - {rule.name for rule in workflow.rules}
             - {"render_class"}  # a rule of rendered parts alone
         ),
-        missing_data=[] if RUN.rendering else missing_data(RUN.dataset),
+        missing_data=missing_data(dataset) if dataset else [],
     )
     findings = check_site(requests, settings)
     if alone:
         if all(finding.good for finding in findings):
-            findings += probe_nodes(requests, Path(RESULTS), CHECK_SECONDS, RUN.dataset.root)
+            findings += probe_nodes(requests, Path(RESULTS), CHECK_SECONDS, dataset and dataset.root)
         for finding in findings:
             print(finding, flush=True)
     else:
