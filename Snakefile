@@ -79,4 +79,6 @@ onsuccess:
     # `make demo` shows the summary by itself.
     if "multiflow" not in workflow.output_settings.log_handler_settings:
         if any(job.rule.name == "summarize" for job in workflow.dag.jobs):
-            print(Path(rules.summarize.output.summary).read_text())
+            # As bytes: a terminal without the plus-minus sign fails no run.
+            sys.stdout.flush()
+            sys.stdout.buffer.write(Path(rules.summarize.output.summary).read_bytes())
