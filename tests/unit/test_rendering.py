@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from multiflow.errors import InputError
-from multiflow.rendering.cameras import CAMERAS
-from multiflow.rendering.dataset import render_class
-from multiflow.rendering.layout import PlannedSample, plan_samples
-from multiflow.rendering.parts import PARTS
-from multiflow.rendering.settings import Rendering
-from multiflow.rendering.specimen import make_specimen
-from multiflow.rendering.worker import ENVIRONMENT
+from multiflow.base.errors import InputError
+from multiflow.datasets.rendered import render_class
+from rendered_parts.cameras import CAMERAS
+from rendered_parts.layout import PlannedSample, plan_samples
+from rendered_parts.parts import PARTS
+from rendered_parts.settings import Rendering
+from rendered_parts.specimen import make_specimen
+from rendered_parts.worker import ENVIRONMENT
 
 PART = "stud_brick"
 SETTINGS = Rendering(image_size=96, train=1, test_ok=1, test_ng=3, samples_per_pixel=1)
@@ -82,8 +82,8 @@ def test_a_larger_set_in_one_process_holds_the_same_bytes(root: Path, tmp_path: 
 
 def test_a_killed_run_goes_on(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = (
-        "import sys; from pathlib import Path; from multiflow.rendering.dataset import render_class;"
-        "from multiflow.rendering.settings import Rendering;"
+        "import sys; from pathlib import Path; from rendered_parts.dataset import render_class;"
+        "from rendered_parts.settings import Rendering;"
         f"render_class({PART!r}, Rendering.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     library = Path(__file__).parents[2] / "src"
@@ -142,9 +142,9 @@ def hull_mask(pixels: np.ndarray, size: int) -> np.ndarray:
 TWINS = """
 import sys
 import numpy as np
-from multiflow.rendering.parts import PARTS
-from multiflow.rendering.picture import render_views
-from multiflow.rendering.specimen import make_specimen
+from rendered_parts.parts import PARTS
+from rendered_parts.picture import render_views
+from rendered_parts.specimen import make_specimen
 views = []
 for defect in (None, "ZW", "YW"):
     rng = np.random.default_rng(8)
@@ -171,7 +171,7 @@ def test_masks_hold_the_pixels_that_a_defect_changes(tmp_path: Path) -> None:
 
 
 def test_unknown_class_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'washer'.*coin_cell"):
+    with pytest.raises(InputError, match=r"^dataset.classes: 'washer'.*coin_cell"):
         render_class("washer", SETTINGS, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multiflow.rendering.cameras import CAMERAS
-from multiflow.rendering.defects import DEFECT_NAMES, SURFACE_DEFECTS
-from multiflow.rendering.defects.base import ball
-from multiflow.rendering.geometry import circle, join, rounded_prism, rounded_rectangle, text_outline
-from multiflow.rendering.layout import plan_samples
-from multiflow.rendering.parts import PARTS
-from multiflow.rendering.refinement import refine
-from multiflow.rendering.settings import Rendering
-from multiflow.rendering.specimen import make_specimen
-from multiflow.rendering.surface import Surface, unit
+from rendered_parts.cameras import CAMERAS
+from rendered_parts.defects import DEFECT_NAMES, SURFACE_DEFECTS
+from rendered_parts.defects.base import ball
+from rendered_parts.geometry import circle, join, rounded_prism, rounded_rectangle, text_outline
+from rendered_parts.layout import plan_samples
+from rendered_parts.parts import PARTS
+from rendered_parts.refinement import refine
+from rendered_parts.settings import Rendering
+from rendered_parts.specimen import make_specimen
+from rendered_parts.surface import Surface, unit
 
 REAL_IAD = {
     "audiojack", "bottle_cap", "button_battery", "end_cap", "eraser",
@@ -39,9 +39,22 @@ def face_normals(surface: Surface) -> np.ndarray:
 
 
 def test_settings_load_no_renderer() -> None:
-    code = "import sys, multiflow.rendering.settings; print({'mitsuba', 'drjit', 'numpy'} & set(sys.modules))"
+    code = "import sys, rendered_parts.settings; print({'mitsuba', 'drjit', 'numpy'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_the_renderer_stands_alone() -> None:
+    code = (
+        "import importlib, pkgutil, sys, rendered_parts;"
+        "names = [found.name for found in pkgutil.walk_packages(rendered_parts.__path__, 'rendered_parts.')];"
+        "[importlib.import_module(name) for name in names];"
+        "print(len(names), [name for name in sys.modules if name.partition('.')[0] == 'multiflow'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, _, loaded = result.stdout.strip().partition(" ")
+    assert int(count) > 20
+    assert loaded == "[]"
 
 
 def test_class_names_are_not_those_of_real_iad() -> None:
