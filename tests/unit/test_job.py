@@ -13,16 +13,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from multiflow.cluster import exclude_failed
-from multiflow.devices import MissingGpuError, gpu_failure, select_device
-from multiflow.errors import InputError
-from multiflow.job import job
+from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.job import job
 
 
 def test_messages_go_to_the_log(tmp_path: Path) -> None:
     with job(tmp_path / "logs" / "rule.log"):
-        logging.getLogger("multiflow.training").info("epoch 1/2")
+        logging.getLogger("multiflow.methods.multiflow.training").info("epoch 1/2")
     assert (tmp_path / "logs" / "rule.log").read_text().endswith("INFO epoch 1/2\n")
+
+
+def test_messages_of_the_renderer_go_to_the_log_once_and_only_while_the_job_runs(tmp_path: Path) -> None:
+    with job(tmp_path / "rule.log"):
+        logging.getLogger("rendered_parts.dataset").info("1/2 samples rendered")
+    logging.getLogger("rendered_parts.dataset").info("2/2 samples rendered")
+    assert (tmp_path / "rule.log").read_text().count("samples rendered") == 1
 
 
 def test_a_mistake_ends_the_process_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +56,7 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
         f"""
         import sys, time
         from pathlib import Path
-        from multiflow.job import job
+        from multiflow.base.job import job
         with job({str(log)!r}):
             with open({str(order)!r}, "a") as stream:
                 stream.write(sys.argv[1] + " begins\\n")
@@ -87,13 +94,13 @@ def test_a_gpu_that_fails_is_one_line_and_its_node_is_noted(
 ) -> None:
     monkeypatch.setenv("SLURMD_NODENAME", "node7")
     logs = tmp_path / "logs"
-    with pytest.raises(SystemExit) as caught, job(logs / "train_flow/a/b.log"):
+    with pytest.raises(SystemExit) as caught, job(logs / "train_model/a/b.log"):
         raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nCompile with ...")
     assert caught.value.code == 1
     assert capsys.readouterr().err.splitlines() == [
         "GPU of node7 failed: CUDA error: uncorrectable ECC error encountered; a second attempt runs on another node"
     ]
-    assert "AcceleratorError" in (logs / "train_flow/a/b.log").read_text()
+    assert "AcceleratorError" in (logs / "train_model/a/b.log").read_text()
     assert [exclude_failed(logs, attempt) for attempt in (1, 2, 3)] == [None, "--exclude=node7", None]
 
 
@@ -119,8 +126,8 @@ def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
     [
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
         (RuntimeError("No CUDA GPUs are available"), True),
-        (MissingGpuError("training.device: CUDA finds no GPU"), True),
-        (InputError("training.device: expected a CUDA device"), False),
+        (MissingGpuError("compute.device: CUDA finds no GPU"), True),
+        (InputError("compute.device: expected a CUDA device"), False),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("CUDA error"), False),
@@ -130,24 +137,24 @@ def test_what_counts_as_a_gpu_that_failed(error: Exception, failed: bool) -> Non
     assert (gpu_failure(error) is not None) == failed
 
 
-def test_a_job_that_was_handed_a_gpu_does_not_compute_on_the_cpu(
+def test_a_job_that_was_given_a_gpu_does_not_compute_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert select_device("auto", "training.device").type == "cpu"
+    assert select_device("auto", "compute.device").type == "cpu"
     with pytest.raises(InputError, match=r"expected a CUDA device, found none on this machine"):
-        select_device("cuda", "training.device")
+        select_device("cuda", "compute.device")
     # So Slurm says that a job has no GPU.
     for nothing in ("", "-1", "NoDevFiles"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
-        assert select_device("auto", "training.device").type == "cpu"
+        assert select_device("auto", "compute.device").type == "cpu"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     monkeypatch.setenv("SLURMD_NODENAME", "node7")
-    assert select_device("cpu", "training.device").type == "cpu"
+    assert select_device("cpu", "compute.device").type == "cpu"
     for wanted in ("auto", "cuda"):
         with pytest.raises(SystemExit), job(tmp_path / "logs/rule.log"):
-            select_device(wanted, "training.device")
+            select_device(wanted, "compute.device")
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("GPU of node7 failed: training.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=1 ")
+        assert line.startswith("GPU of node7 failed: compute.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=1 ")
     assert exclude_failed(tmp_path / "logs", 2) == "--exclude=node7"

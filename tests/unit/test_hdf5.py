@@ -1,95 +1,21 @@
-"""Files appear whole or not at all; damaged ones are one line."""
+"""The HDF5 files of the stations: what they give back, in several processes; damaged ones are one line."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import platform
-import resource
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-import torch
 
-from multiflow.errors import InputError
-from multiflow.store import FeatureFile, ForegroundFile, atomic_path, create_hdf5, write_strings
-
-
-def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
-    target = tmp_path / "folder" / "a.txt"
-    with atomic_path(target) as temporary:
-        temporary.write_text("new")
-        assert not target.exists()
-    assert target.read_text() == "new"
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "a.h5"
-    target.write_text("old")
-
-    def write_and_fail() -> None:
-        with create_hdf5(target, "features", {}) as file:
-            file["x"] = np.zeros(3)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        write_and_fail()
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def write_hdf5(target: Path) -> None:
-    with create_hdf5(target, "features", {}) as file:
-        file["x"] = np.arange(100_000)
-
-
-def write_checkpoint(target: Path) -> None:
-    with atomic_path(target) as temporary:
-        torch.save({"x": torch.arange(100_000)}, temporary)
-
-
-def write_text(target: Path) -> None:
-    with atomic_path(target) as temporary:
-        temporary.write_text("x" * 100_000)
-
-
-@pytest.mark.parametrize("write", [write_hdf5, write_checkpoint, write_text])
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    target = tmp_path / "a"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # A limit on the size of a file stops writing where a full disk does.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
-    try:
-        with pytest.raises(
-            InputError, match=r"a: cannot be written whole: .*; make room in .* and start again"
-        ) as caught:
-            write(target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert len(caught.value.problems) == 1
-    assert list(tmp_path.iterdir()) == []
-    write(target)
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    own, other, fresh = (
-        tmp_path / f".a.txt.{name}.partial" for name in (f"{platform.node()}.{dead.pid}", "node9.7", "node9.8")
-    )
-    for left in (own, other, fresh):
-        left.touch()
-    os.utime(other, (0, 0))
-    with atomic_path(tmp_path / "a.txt") as temporary:
-        temporary.touch()
-    assert sorted(tmp_path.iterdir()) == [fresh, tmp_path / "a.txt"]
+from multiflow.base.errors import InputError
+from multiflow.base.hdf5 import create_hdf5, write_strings
+from multiflow.datasets.ground_truth import GroundTruthFile
+from multiflow.features.file import FeatureFile
+from multiflow.foreground.file import ForegroundFile
 
 
 def test_hdf5_files_of_equal_content_have_equal_bytes(tmp_path: Path) -> None:
@@ -108,14 +34,22 @@ def test_feature_file_gives_back_what_was_written(write_features: Callable[..., 
         assert (len(train), len(test)) == (3, 3)
         assert train.samples == ["part_train_0", "part_train_1", "part_train_2"]
         assert train.images[1][2] == "part_train_1_C3.jpg"
-        assert test.labels.tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0]]
-        assert test.anomaly_classes[1] == ["AK", "OK", "OK"]
-        assert test.ground_truth(1).sum(axis=(1, 2)).tolist() == [64, 0, 0]
-        whole = features.load_features("train")
+        whole = features.array("train/features")
         assert whole.dtype == np.float32
         np.testing.assert_array_equal(whole[1], train.features(1))
         np.testing.assert_allclose(features.channel_mean, whole.mean(axis=(0, 1, 3, 4)), atol=1e-6)
         np.testing.assert_allclose(features.channel_std, whole.std(axis=(0, 1, 3, 4)), atol=1e-6)
+
+
+def test_ground_truth_file_gives_back_what_was_written(write_ground_truth: Callable[..., Path]) -> None:
+    with GroundTruthFile(write_ground_truth(normal=1, anomalous=2)) as truth:
+        assert (len(truth), truth.size, truth.cameras) == (3, 16, ["C1", "C2", "C3"])
+        assert truth.samples == ["part_test_0", "part_test_1", "part_test_2"]
+        assert truth.images[1][2] == "part_test_1_C3.jpg"
+        assert truth.labels.tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0]]
+        assert truth.anomaly_classes[1] == ["AK", "OK", "OK"]
+        assert truth.masks(1, 127).sum(axis=(1, 2)).tolist() == [64, 0, 0]
+        assert not truth.masks(1, 255).any()
 
 
 def _sum(features: FeatureFile) -> float:
@@ -135,7 +69,7 @@ def test_reader_survives_pickling_and_forking(write_features: Callable[..., Path
 def test_missing_foreign_and_truncated_files(write_features: Callable[..., Path], tmp_path: Path) -> None:
     path = write_features()
     with pytest.raises(InputError, match="expected a foreground file of this program, found a features file"):
-        ForegroundFile(path).split("train").mask(0)
+        ForegroundFile(path).split("train").segmentation(0)
     with pytest.raises(InputError, match="no such file"):
         len(FeatureFile(tmp_path / "absent.h5").split("train"))
     with h5py.File(tmp_path / "foreign.h5", "w") as file:

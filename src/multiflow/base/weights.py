@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from multiflow.errors import InputError
-from multiflow.provenance import file_sha256
-from multiflow.store import atomic_path
+from multiflow.base.errors import InputError
+from multiflow.base.files import atomic_path
+from multiflow.base.provenance import file_sha256
 
 __all__ = ["checked_sha256", "read_checkpoint", "read_weights", "write_weights"]
 
@@ -25,7 +26,7 @@ def checked_sha256(file: Path, source: str, expected: str | None, key: str) -> s
         file: the file.
         source: where it came from, for the message.
         expected: 64 hexadecimal digits, or None.
-        key: the configuration's key that they stand at, for the message.
+        key: the configuration's key that gives them, for the message.
 
     Raises:
         InputError: it is another file.
@@ -46,7 +47,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         InputError: the file is missing or damaged.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run the rule that fetches the weights")
+        raise InputError(f"{path}: no such file; run the rule fetch_weights")
     try:
         with safetensors.safe_open(path, "pt") as file:
             provenance = json.loads((file.metadata() or {}).get("provenance", "{}"))
@@ -56,11 +57,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], provenance: Mapping[str, str]) -> None:
-    """Write a safetensors file whose metadata holds the provenance as JSON; equal content gives equal bytes."""
+    """Write a safetensors file whose metadata holds the provenance as JSON; equal content gives equal bytes.
+
+    A checksum of the tensors is added, ``tensors_sha256``, see :func:`multiflow.base.tensors.read_provenance`.
+    """
     # One entry, because safetensors writes several in random order.
-    metadata = {"provenance": json.dumps(dict(provenance), sort_keys=True)}
+    metadata = {"provenance": json.dumps({**provenance, "tensors_sha256": _tensors_sha256(state)}, sort_keys=True)}
     with atomic_path(path) as temporary:  # save_file would make a file that other users cannot read
         temporary.write_bytes(safetensors.torch.save(dict(state), metadata))
+
+
+def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the tensors' names, types, shapes and values."""
+    checksum = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        checksum.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return checksum.hexdigest()
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

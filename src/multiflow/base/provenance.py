@@ -14,6 +14,8 @@ _PACKAGES = (
     "torch",
     "timm",
     "numpy",
+    "scipy",
+    "opencv-python-headless",
     "h5py",
     "pandas",
     "scikit-image",

@@ -12,39 +12,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from multiflow.cluster.failed_gpus import record_failed
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import record_failed
 
-__all__ = ["job", "share_library"]
+__all__ = ["job", "share_library", "unfinished_mark"]
 
 logger = logging.getLogger("multiflow")
 
+_LOGGERS = (logger, logging.getLogger("rendered_parts"))
 _LOCK_SECONDS = 300.0
 
 
 @contextmanager
-def job(log: str | Path) -> Iterator[None]:
+def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     """Run a rule's work with its log file.
 
-    Everything that the library logs goes to the log file; an :class:`InputError` is written to the log and to
-    standard error, a line a problem, and ends the process with exit status 1; a GPU that fails is one line as well,
-    and its node is noted for the next attempt; any other exception is written to the log with its traceback and
-    raised again.
+    Everything that the library and the renderer log goes to the log file; an :class:`InputError` is written to the
+    log and to standard error, a line a problem, and ends the process with exit status 1; a GPU that fails is one line
+    as well, and its node is noted for the next attempt; any other exception is written to the log with its traceback
+    and raised again.
+
+    With ``mark``, a file beside the log is there until the work has ended well: where Snakemake gives a failed job its
+    earlier outputs back, it tells that they are out of date.
 
     A file beside the log is locked while the job runs, so that a job that outlived a killed Snakemake and the one
     that replaces it do not work at the same time. Not the log itself: Snakemake deletes it before each attempt.
     """
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if mark:
+        unfinished_mark(path).touch()
     lock = path.with_name(f".{path.name}.lock")
     with open(path, "a", encoding="utf-8") as stream, open(lock, "a", encoding="utf-8") as locked:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        for source in _LOGGERS:
+            source.addHandler(handler)
+            source.setLevel(logging.INFO)
         _lock(locked)
         try:
             yield
+            if mark:
+                unfinished_mark(path).unlink(missing_ok=True)
         except Exception as error:
             failure = _gpu_failure(error)
             if failure is not None:
@@ -60,13 +69,14 @@ def job(log: str | Path) -> Iterator[None]:
                 raise
             raise SystemExit(1) from None
         finally:
-            logger.removeHandler(handler)
+            for source in _LOGGERS:
+                source.removeHandler(handler)
 
 
 def _lock(stream: TextIO) -> None:
-    """Wait for an earlier process; not for ever, since a file server may keep the lock of a node that died."""
+    """Wait for an earlier process, up to a limit, since a file server may keep the lock of a node that died."""
     deadline = time.monotonic() + _LOCK_SECONDS
-    told = False
+    said = False
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,9 +84,9 @@ def _lock(stream: TextIO) -> None:
             if time.monotonic() > deadline:
                 logger.info("it still has not ended; going on")
                 return
-            if not told:
+            if not said:
                 logger.info("an earlier process still works on this job; waiting for it to end")
-                told = True
+                said = True
             time.sleep(0.2)
         except OSError:
             logger.info("this file system has no locks; going on without")
@@ -96,17 +106,22 @@ def _report_gpu(log: Path, failure: str) -> str:
 
 
 def _gpu_failure(error: Exception) -> str | None:
-    """See :func:`multiflow.devices.gpu_failure`; a rule that needs no torch does not load it."""
+    """See :func:`multiflow.base.devices.gpu_failure`; a rule that needs no torch does not load it."""
     if "torch" not in sys.modules:
         return None
-    from multiflow.devices import gpu_failure
+    from multiflow.base.devices import gpu_failure
 
     return gpu_failure(error)
 
 
+def unfinished_mark(log: str | Path) -> Path:
+    """The file that is there while a job with ``mark`` runs, and after it where it did not end well."""
+    return Path(log).with_name(f".{Path(log).name}.unfinished")
+
+
 def share_library() -> None:
     """Let the processes that this one starts import the library from the same checkout."""
-    source = str(Path(__file__).parents[1])
+    source = str(Path(__file__).parents[2])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if source not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, paths)])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
 
 __all__ = ["MissingGpuError", "device_name", "exact_float32", "gpu_failure", "select_device"]
 
@@ -20,13 +20,13 @@ _FAILURE = re.compile(
 
 
 class MissingGpuError(InputError):
-    """This process was handed a GPU, and CUDA finds none: the driver or the GPU has failed."""
+    """This process was given a GPU, and CUDA finds none: the driver or the GPU has failed."""
 
 
 def select_device(wanted: str, key: str) -> torch.device:
     """Device for ``auto``, ``cpu`` or ``cuda``.
 
-    A job that was handed a GPU does not fall back to the CPU, where it would compute for days, or until its time
+    A job that was given a GPU does not fall back to the CPU, where it would compute for days, or until its time
     limit.
 
     Args:

@@ -1,4 +1,4 @@
-"""Worker processes: results in order, few at a time, errors handed on."""
+"""Worker processes: results in order, few at a time, errors passed on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from multiflow.errors import InputError
-from multiflow.parallel import ordered_map
+from multiflow.base.errors import InputError
+from multiflow.base.processes import ordered_map
 
 
 def _square(number: int) -> int:

@@ -1,0 +1,42 @@
+"""Nodes on which a GPU failed: a job that is submitted again goes elsewhere."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+__all__ = ["exclude_failed", "record_failed"]
+
+NAME = "failed_gpus.tsv"
+_DAY = 86400.0  # s; by then somebody has looked after the node
+
+
+def record_failed(logs: Path, node: str, reason: str) -> None:
+    """Note that a GPU of a node failed.
+
+    Args:
+        logs: the run's folder of logs.
+        node: as Slurm names it.
+        reason: one line.
+    """
+    with open(logs / NAME, "a", encoding="utf-8") as stream:
+        stream.write(f"{time.time():.0f}\t{node}\t{reason}\n")
+
+
+def exclude_failed(logs: Path, attempt: int) -> str | None:
+    """Option of ``sbatch`` that keeps a second attempt off the nodes on which a GPU failed within the last day.
+
+    The first attempt goes anywhere, since a GPU that failed once may be fine; so does the third, since Slurm refuses
+    a job when no node is left.
+
+    Args:
+        logs: the run's folder of logs.
+        attempt: 1 for the first submission.
+    """
+    try:
+        lines = (logs / NAME).read_text(encoding="utf-8").splitlines() if attempt == 2 else []
+    except FileNotFoundError:
+        return None
+    records = [line.split("\t") for line in lines]
+    nodes = sorted({record[1] for record in records if time.time() - float(record[0]) < _DAY})
+    return f"--exclude={','.join(nodes)}" if nodes else None

@@ -1,0 +1,90 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from multiflow.base.errors import InputError
+from multiflow.base.files import atomic_path
+from multiflow.base.hdf5 import create_hdf5
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "a.txt"
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.h5"
+    target.write_text("old")
+
+    def write_and_fail() -> None:
+        with create_hdf5(target, "features", {}) as file:
+            file["x"] = np.zeros(3)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def write_hdf5(target: Path) -> None:
+    with create_hdf5(target, "features", {}) as file:
+        file["x"] = np.arange(100_000)
+
+
+def write_checkpoint(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        torch.save({"x": torch.arange(100_000)}, temporary)
+
+
+def write_text(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("x" * 100_000)
+
+
+@pytest.mark.parametrize("write", [write_hdf5, write_checkpoint, write_text])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    target = tmp_path / "a"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A limit on the size of a file stops writing where a full disk does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(
+            InputError, match=r"a: cannot be written whole: .*; make room in .* and start again"
+        ) as caught:
+            write(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught.value.problems) == 1
+    assert list(tmp_path.iterdir()) == []
+    write(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    own, other, fresh = (
+        tmp_path / f".a.txt.{name}.partial" for name in (f"{platform.node()}.{dead.pid}", "node9.7", "node9.8")
+    )
+    for left in (own, other, fresh):
+        left.touch()
+    os.utime(other, (0, 0))
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.touch()
+    assert sorted(tmp_path.iterdir()) == [fresh, tmp_path / "a.txt"]
