@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multiflow.errors import InputError
-from multiflow.images import load_image, load_mask
+from multiflow.base.errors import InputError
+from multiflow.datasets.images import load_image, load_mask
 
 
 def _save(path: Path, picture: Image.Image, **options: object) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -14,10 +15,11 @@ import pytest
 from PIL import Image
 from tiny_data import dataset, write_class
 
-from multiflow.annotations import missing_data
-from multiflow.config import Dataset
-from multiflow.errors import InputError
-from multiflow.samples import load_samples, read_samples, write_samples
+from multiflow.base.errors import InputError
+from multiflow.datasets import layout
+from multiflow.datasets.digests import digests, read_digests, write_digests
+from multiflow.datasets.settings import Dataset
+from multiflow.datasets.table import load_samples, read_samples, write_samples
 
 
 def _problems(root: Path, **changes: Any) -> list[str]:
@@ -53,6 +55,53 @@ def test_rows_are_views_in_order(tmp_path: Path) -> None:
     assert (frame[["width", "height"]] == [96, 80]).all(axis=None)
     assert all((tmp_path / path).is_file() for path in [*frame["image"], *filter(None, frame["mask"])])
     assert frame["sha256"].nunique() == len(frame)
+
+
+def test_images_and_masks_have_checksums_of_their_own(tmp_path: Path) -> None:
+    write_class(tmp_path)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert (frame["mask_sha256"] != "").tolist() == (frame["mask"] != "").tolist()
+    row = frame[frame["mask"] != ""].iloc[0]
+    for path, checksum in ((row["image"], row["sha256"]), (row["mask"], row["mask_sha256"])):
+        assert hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() == checksum
+
+
+def test_digests_tell_changed_pictures_from_changed_ground_truth(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_class(root)
+
+    def found() -> dict[str, str]:
+        return digests(read_samples(dataset(), root, "thing", processes=0))
+
+    def changed(path: Path, value: int) -> set[str]:
+        before = found()
+        with Image.open(path) as picture:
+            Image.fromarray(np.full(picture.size[::-1], value, np.uint8)).save(path)
+        return {name for name, digest in found().items() if digest != before[name]}
+
+    assert changed(next(root.rglob("*_test2024.png")), 255) == {"ground_truth"}
+    assert changed(next(root.rglob("*_train2024.jpg")), 90) == {"pictures"}
+    assert changed(next(root.rglob("*_test2024.jpg")), 90) == {"pictures"}
+    frame = read_samples(dataset(), root, "thing", processes=0)
+    assert digests(frame.assign(flip=1))["pictures"] != digests(frame)["pictures"]
+    assert digests(frame.assign(anomaly_class="AK")) == digests(frame) | {
+        "ground_truth": digests(frame.assign(anomaly_class="AK"))["ground_truth"]
+    }
+    assert digests(frame.assign(image="moved/" + frame["image"], width=1)) == digests(frame)
+
+
+def test_digests_survive_the_files_of_their_station(tmp_path: Path) -> None:
+    write_class(tmp_path / "data")
+    frame = read_samples(dataset(), tmp_path / "data", "thing", processes=0)
+    write_samples(frame, tmp_path / "thing.csv")
+    write_digests(frame, tmp_path / "thing.json")
+    assert read_digests(tmp_path / "thing.json") == digests(load_samples(tmp_path / "thing.csv"))
+    for content in ("{", "[]", '{"pictures": "0"}'):
+        (tmp_path / "thing.json").write_text(content)
+        with pytest.raises(InputError, match="delete it and rerun"):
+            read_digests(tmp_path / "thing.json")
+    with pytest.raises(FileNotFoundError):  # Snakemake marks the parameter as not yet known
+        read_digests(tmp_path / "absent.json")
 
 
 def test_samples_of_one_key_in_train_and_test_stay_apart(tmp_path: Path) -> None:
@@ -114,7 +163,9 @@ def test_flips_come_from_the_table(tmp_path: Path) -> None:
         ("class,C1,C2,C3\nthing,0,2,0\n", "column C2: expected 0 or 1, found '2'"),
         ("class,C1,C2,C3\nthing,0,0,0\nthing,0,0,1\n", "class thing has 2 rows"),
         ("name,C1\nthing,0\n", "expected the columns class, C1, C2, C3"),
-        ("", "expected a table of flips, cannot read it"),
+        ("", "expected a table of flips, cannot read it (it is empty)"),
+        ("class,C1,C2,C3\nthing,0,0,0,0\n", "cannot read it (a row has more than 4 values)"),
+        ("class,C1,C2,C3\nthing,0,0\n", "column C3: expected 0 or 1, found ''"),
     ],
 )
 def test_wrong_flip_table(tmp_path: Path, table: str, expected: str) -> None:
@@ -277,7 +328,9 @@ def test_a_read_only_data_set_is_only_read(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_known_before_anything_is_read(tmp_path: Path) -> None:
     def missing(**changes: Any) -> list[str]:
-        return missing_data(dataset(**{"root": str(tmp_path), "classes": ["thing", "nut"], **changes}))
+        return layout("real_iad").missing_data(
+            dataset(**{"root": str(tmp_path), "classes": ["thing", "nut"], **changes})
+        )
 
     for name in ("thing", "nut"):
         write_class(tmp_path, name=name)

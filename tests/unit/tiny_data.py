@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from multiflow.config import Dataset
+from multiflow.datasets.settings import Dataset
 
 CAMERAS = ("C1", "C2", "C3")
 

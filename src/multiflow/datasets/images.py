@@ -9,29 +9,33 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
 
-__all__ = ["decode_picture", "image_array", "load_image", "load_mask"]
+__all__ = ["Resampling", "decode_picture", "image_array", "load_grey_mask", "load_image", "load_mask"]
 
 Array: TypeAlias = NDArray[np.uint8]
+Resampling: TypeAlias = Literal["bilinear", "lanczos"]
 
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 _SIXTEEN_BIT = {"I;16", "I;16B", "I;16L", "I;16N"}
 
 
-def load_image(path: str | Path, size: int | None = None, flip: bool = False) -> Array:
+def load_image(
+    path: str | Path, size: int | None = None, flip: bool = False, resampling: Resampling = "bilinear"
+) -> Array:
     """Load a picture as RGB.
 
     Args:
         path: the file.
-        size: side of the square it is resized to, px (bilinear, antialiased); None keeps its size.
+        size: side of the square it is resized to, px (antialiased); None keeps its size.
         flip: mirror it left-right, before it is resized.
+        resampling: how it is resized.
 
     Returns:
         Array of shape [size, size, 3], or [height, width, 3].
@@ -39,22 +43,42 @@ def load_image(path: str | Path, size: int | None = None, flip: bool = False) ->
     Raises:
         InputError: the file is missing, damaged, or of a pixel type that has no defined range.
     """
-    return image_array(decode_picture(path), size, flip)
+    return image_array(decode_picture(path), size, flip, resampling)
 
 
-def image_array(picture: Image.Image, size: int | None = None, flip: bool = False) -> Array:
+def image_array(
+    picture: Image.Image, size: int | None = None, flip: bool = False, resampling: Resampling = "bilinear"
+) -> Array:
     """The RGB array of a decoded picture; arguments and result as for :func:`load_image`."""
     picture = _oriented(picture.convert("RGB"), flip)
-    return np.asarray(_resized(picture, size, Image.Resampling.BILINEAR))
+    return np.asarray(_resized(picture, size, Image.Resampling[resampling.upper()]))
+
+
+def load_grey_mask(path: str | Path, size: int | None = None, flip: bool = False) -> Array:
+    """Load a ground-truth mask as grey values, the maximum over its channels.
+
+    Args:
+        path: the file.
+        size: side of the square it is resized to, px (nearest); None keeps its size.
+        flip: mirror it left-right, before it is resized.
+
+    Returns:
+        Array of shape [size, size], or [height, width], 0 to 255.
+
+    Raises:
+        InputError: as for :func:`load_image`.
+    """
+    picture = decode_picture(path)
+    if picture.mode != "L":
+        picture = Image.fromarray(np.asarray(picture.convert("RGB")).max(axis=2))
+    return np.asarray(_resized(_oriented(picture, flip), size, Image.Resampling.NEAREST))
 
 
 def load_mask(path: str | Path, size: int | None = None, flip: bool = False, threshold: int = 127) -> Array:
     """Load a ground-truth mask: 1 where any channel exceeds the threshold, else 0.
 
     Args:
-        path: the file.
-        size: side of the square it is resized to, px (nearest); None keeps its size.
-        flip: mirror it left-right, before it is resized.
+        path, size, flip: as for :func:`load_grey_mask`.
         threshold: grey value, 0 to 254: 127 in Real-IAD; 254 counts only pixels of 255, as in the
             released code.
 
@@ -64,11 +88,7 @@ def load_mask(path: str | Path, size: int | None = None, flip: bool = False, thr
     Raises:
         InputError: as for :func:`load_image`.
     """
-    picture = decode_picture(path)
-    if picture.mode != "L":
-        picture = Image.fromarray(np.asarray(picture.convert("RGB")).max(axis=2))
-    picture = _resized(_oriented(picture, flip), size, Image.Resampling.NEAREST)
-    return (np.asarray(picture) > threshold).astype(np.uint8)
+    return (load_grey_mask(path, size, flip) > threshold).astype(np.uint8)
 
 
 def decode_picture(path: str | Path, content: bytes | None = None) -> Image.Image:

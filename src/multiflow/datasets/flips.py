@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
 
 __all__ = ["read_flips"]
 
@@ -25,16 +24,21 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
             value is neither 0 nor 1.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected a table of flips, cannot read it ({reason}); mend it {_ADVICE}") from None
-    if "class" not in table.columns:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="", skipinitialspace=True, strict=True)
+            columns = list(reader.fieldnames or [])
+            table = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, " ".join(str(error).split())) from None
+    if not columns:
+        raise _unreadable(path, "it is empty")
+    if "class" not in columns:
         raise InputError(
-            f"{path}: expected the columns class, {', '.join(cameras)}, found {', '.join(table.columns)}; "
-            f"add class {_ADVICE}"
+            f"{path}: expected the columns class, {', '.join(cameras)}, found {', '.join(columns)}; add class {_ADVICE}"
         )
-    rows = table[table["class"].str.strip() == class_name]
+    if any(None in row for row in table):
+        raise _unreadable(path, f"a row has more than {len(columns)} values")
+    rows = [row for row in table if row["class"].strip() == class_name]
     if len(rows) == 0:
         row = ",".join([class_name, *["0"] * len(cameras)])
         raise InputError(
@@ -45,10 +49,10 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
     problems = []
     flips = {}
     for camera in cameras:
-        if camera not in table.columns:
+        if camera not in columns:
             problems.append(f"{path}: camera {camera} is missing; add a column {camera} of 0 and 1 {_ADVICE}")
             continue
-        value = str(rows.iloc[0][camera]).strip()
+        value = rows[0][camera].strip()
         if value not in ("0", "1"):
             problems.append(f"{path}: class {class_name}, column {camera}: expected 0 or 1, found {value!r}; mend it")
             continue
@@ -56,3 +60,7 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
     if problems:
         raise InputError(problems)
     return flips
+
+
+def _unreadable(path: str | Path, reason: str) -> InputError:
+    return InputError(f"{path}: expected a table of flips, cannot read it ({reason}); mend it {_ADVICE}")
