@@ -11,8 +11,8 @@ import safetensors.torch
 import timm
 import torch
 
-from multiflow.backbone import create_backbone
-from multiflow.config import Features
+from multiflow.features.backbone import create_backbone
+from multiflow.features.settings import FeatureSet
 
 GOLDEN = np.load(Path(__file__).parent / "extractor_b5.npz")
 
@@ -49,7 +49,7 @@ def _features(size: int, padding: str, weights: Path) -> np.ndarray:
     images = np.random.RandomState(size).standard_normal((1, 3, size, size)).astype(np.float32)
     np.testing.assert_array_equal(images[0, :, :2, :3], GOLDEN[f"{size}/input_check"])
     with torch.inference_mode():
-        return create_backbone(Features(padding=padding), weights)(torch.from_numpy(images))[0].numpy()
+        return create_backbone(FeatureSet(padding=padding), weights)(torch.from_numpy(images))[0].numpy()
 
 
 @pytest.mark.parametrize("size", [384, 768])

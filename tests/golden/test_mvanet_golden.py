@@ -10,9 +10,9 @@ import torch
 from mvanet_formula import formula_state, released_tensors
 from torch import Tensor
 
-from multiflow.config import Foreground
 from multiflow.foreground.mvanet import MVANet, create_mvanet, fetch_mvanet
 from multiflow.foreground.mvanet.test_time import mean_prediction
+from multiflow.foreground.settings import Segmentation
 
 GOLDEN = np.load(Path(__file__).parent / "mvanet.npz")
 MASKS = np.load(Path(__file__).parent / "masks.npz")
@@ -25,7 +25,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> MVANet:
     folder = tmp_path_factory.mktemp("weights")
     state = formula_state(float(GOLDEN["meta_gain"]), float(GOLDEN["meta_qkv_gain"]))
     torch.save(state, folder / "Model_80.pth")
-    fetch_mvanet(Foreground(weights=str(folder / "Model_80.pth")), folder / "mvanet.safetensors")
+    fetch_mvanet(Segmentation(weights=str(folder / "Model_80.pth")), folder / "mvanet.safetensors")
     return create_mvanet(folder / "mvanet.safetensors")
 
 

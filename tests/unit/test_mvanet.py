@@ -15,17 +15,17 @@ import safetensors
 import torch
 import torch.nn.functional as F
 from mvanet_formula import released_tensors
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from multiflow.config import Foreground
-from multiflow.devices import MissingGpuError
-from multiflow.errors import InputError
+from multiflow.base.devices import MissingGpuError
+from multiflow.base.errors import InputError
+from multiflow.base.provenance import file_sha256
+from multiflow.base.settings import Compute
 from multiflow.foreground.mvanet import MVANet, MVANetSegmenter, create_mvanet, fetch_mvanet
 from multiflow.foreground.mvanet.attention import sine_positions
 from multiflow.foreground.mvanet.patches import join_quadrants, pooled_tokens, split_quadrants, to_map, to_tokens
 from multiflow.foreground.segmenters import create_segmenter
-from multiflow.provenance import file_sha256
+from multiflow.foreground.settings import Segmentation
 
 LEFT_OVER = {
     **{f"sideout{i}.0.weight": (1, 128, 3, 3) for i in range(1, 6)},
@@ -35,7 +35,7 @@ LEFT_OVER = {
     "multifieldcrossatt.attention.5.in_proj_weight": (384, 128),
     "multifieldcrossatt.attention.5.out_proj.bias": (128,),
 }
-WriteCheckpoint = Callable[..., Foreground]
+WriteCheckpoint = Callable[..., Segmentation]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def write_checkpoint(tmp_path: Path) -> WriteCheckpoint:
     ``changes`` gives the shapes of further tensors, None leaves a tensor out.
     """
 
-    def write(changes: dict[str, tuple[int, ...] | None] | None = None) -> Foreground:
+    def write(changes: dict[str, tuple[int, ...] | None] | None = None) -> Segmentation:
         shapes = released_tensors() | (changes or {})
         state = {
             name: torch.zeros((), dtype=torch.int64 if "num_batches" in name else torch.float32).expand(shape)
@@ -60,7 +60,7 @@ def write_checkpoint(tmp_path: Path) -> WriteCheckpoint:
         }
         path = tmp_path / "Model_80.pth"
         torch.save(state, path)
-        return Foreground(weights=str(path))
+        return Segmentation(weights=str(path))
 
     return write
 
@@ -100,18 +100,17 @@ def test_other_sizes_are_refused(network: MVANet, shape: tuple[int, ...]) -> Non
 
 
 def test_configuration_names_sizes_that_do_not_work() -> None:
-    with pytest.raises(ValidationError, match="576, 768, 960 px; mvanet needs multiples of 128 from 384 on"):
-        Foreground(method="mvanet", image_size=768)
-    with pytest.raises(ValidationError, match="multiples of 128"):
-        Foreground(method="mvanet", image_size=256, test_time_scales=[1.0])
-    Foreground(method="mvanet", image_size=512)
-    Foreground(method="threshold", image_size=300)
+    with pytest.raises(ValueError, match="576, 768, 960 px; mvanet needs multiples of 128 from 384 on"):
+        Segmentation(image_size=768).check("mvanet")
+    with pytest.raises(ValueError, match="multiples of 128"):
+        Segmentation(image_size=256, test_time_scales=[1.0]).check("mvanet")
+    Segmentation(image_size=512).check("mvanet")
+    Segmentation(image_size=300).check("threshold")
 
 
-def test_mask_settings_are_those_of_the_method() -> None:
-    common = {"method", "image_size", "mask_size", "fill_holes", "dilation", "empty"}
-    assert set(Foreground(method="threshold").mask_settings()) == common
-    assert set(Foreground(method="mvanet").mask_settings()) == common | {"test_time_scales", "test_time_flip", "amp"}
+def test_settings_that_decide_are_those_of_the_method() -> None:
+    assert set(Segmentation().deciding("threshold")) == {"image_size"}
+    assert set(Segmentation().deciding("mvanet")) == {"image_size", "test_time_scales", "test_time_flip", "amp"}
 
 
 def test_quadrants_and_tokens() -> None:
@@ -155,14 +154,14 @@ def test_a_gpu_that_is_missing_is_no_reason_to_segment_for_days(monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     network: Any = _Brightness()
-    with pytest.raises(MissingGpuError, match=r"foreground.method: CUDA finds no GPU"):
-        MVANetSegmenter(network, Foreground(method="mvanet"))
+    with pytest.raises(MissingGpuError, match=r"compute.device: CUDA finds no GPU"):
+        MVANetSegmenter(network, Segmentation(), Compute())
 
 
 def _segment(images: np.ndarray, **changes: Any) -> tuple[np.ndarray, list[tuple[int, int]]]:
     network: Any = _Brightness()
-    settings = Foreground(method="mvanet", image_size=512, **changes)
-    return MVANetSegmenter(network, settings).segment(images), network.batches
+    settings = Segmentation(image_size=512, **changes)
+    return MVANetSegmenter(network, settings, Compute()).segment(images), network.batches
 
 
 def test_passes_are_brought_back_and_averaged() -> None:
@@ -250,7 +249,7 @@ def test_the_checksum_of_a_checkpoint(write_checkpoint: WriteCheckpoint, tmp_pat
     with pytest.raises(InputError) as caught:
         fetch_mvanet(settings.model_copy(update={"weights_sha256": 64 * "0"}), output)
     assert caught.value.problems == [
-        f"{settings.weights}: expected SHA-256 {64 * '0'} (foreground.weights_sha256), found {found}; the file is "
+        f"{settings.weights}: expected SHA-256 {64 * '0'} (segmentation.weights_sha256), found {found}; the file is "
         "damaged or another one: get it again, or correct the key"
     ]
     assert not output.exists()
@@ -260,13 +259,13 @@ def test_the_checksum_of_a_checkpoint(write_checkpoint: WriteCheckpoint, tmp_pat
 
 def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     weights = tmp_path / "mvanet.safetensors"
-    with pytest.raises(InputError, match="no such file; run the rule that fetches the weights"):
-        create_segmenter(Foreground(), weights)
+    with pytest.raises(InputError, match="no such file; run the rule fetch_weights"):
+        create_segmenter("mvanet", Segmentation(), Compute(), weights)
     weights.write_bytes(b"\x10\0\0\0\0\0\0\0{")
     with pytest.raises(InputError, match=r"expected weights, cannot read them .* delete it and rerun"):
-        create_segmenter(Foreground(), weights)
+        create_segmenter("mvanet", Segmentation(), Compute(), weights)
     with pytest.raises(InputError, match="mvanet needs weights"):
-        create_segmenter(Foreground())
+        create_segmenter("mvanet", Segmentation(), Compute())
 
 
 def test_download_from_the_drive(
@@ -280,7 +279,7 @@ def test_download_from_the_drive(
         return io.BytesIO(checkpoint.read_bytes())
 
     monkeypatch.setattr(urllib.request, "urlopen", answer)
-    fetch_mvanet(Foreground(), tmp_path / "mvanet.safetensors")
+    fetch_mvanet(Segmentation(), tmp_path / "mvanet.safetensors")
     assert "id=1_gabQXOF03MfXnf3EWDK1d_8wKiOemOv" in addresses[0]
     with safetensors.safe_open(tmp_path / "mvanet.safetensors", "pt") as file:
         assert json.loads(file.metadata()["provenance"])["sha256"] == file_sha256(checkpoint)
@@ -299,12 +298,12 @@ def test_without_a_download_one_line_says_what_to_do(
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     path = tmp_path / "mvanet.safetensors"
     with pytest.raises(InputError) as caught:
-        fetch_mvanet(Foreground(), path)
+        fetch_mvanet(Segmentation(), path)
     (line,) = caught.value.problems
     assert ("answered with a page" if page else "(Name or service not known)") in line
     assert line.endswith(
         "download Model_80.pth from https://drive.google.com/file/d/1_gabQXOF03MfXnf3EWDK1d_8wKiOemOv (the README of "
-        f"https://github.com/qianyu-dlut/MVANet links it) to {tmp_path / 'Model_80.pth'} and set foreground.weights to "
-        "that path"
+        f"https://github.com/qianyu-dlut/MVANet links it) to {tmp_path / 'Model_80.pth'} and set segmentation.weights "
+        "to that path"
     )
     assert not path.exists()

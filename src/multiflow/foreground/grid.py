@@ -1,58 +1,59 @@
-"""The stored foreground on the feature grid."""
+"""From a raw segmentation to the foreground on a grid, by the rules of the `foreground` block."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multiflow.foreground.postprocess import mask_on_grid
-from multiflow.store import ForegroundSplit
+from multiflow.foreground.postprocess import mask_on_grid, process
+from multiflow.foreground.settings import Foreground
 
-__all__ = ["foreground_on_grid", "masks_on_grid"]
+__all__ = ["masks_on_grid", "sample_foreground"]
 
 logger = logging.getLogger(__name__)
 
 
-def foreground_on_grid(split: ForegroundSplit, index: int, grid: tuple[int, int], rule: str) -> NDArray[np.uint8]:
-    """Foreground of one sample on the feature grid: :func:`masks_on_grid` of its stored masks.
+def sample_foreground(
+    raw: NDArray[np.bool_], names: Sequence[str], grid: tuple[int, int], settings: Foreground
+) -> NDArray[np.bool_]:
+    """Foreground of one sample on a grid.
 
     Args:
-        split: the split of a foreground file.
-        index: the sample.
-        grid: height h and width w of the feature maps.
-        rule: ``nearest`` or ``bilinear``.
+        raw: segmentation [V, S, S], as :meth:`multiflow.foreground.file.ForegroundSplit.segmentation` reads it.
+        names: names of the V images, for warnings.
+        grid: height h and width w.
+        settings: the ``foreground`` block.
 
     Returns:
-        Masks [V, h, w] of 0 and 1.
+        Masks [V, h, w].
     """
-    return masks_on_grid(split.mask(index), lambda view: split.images[index][view], grid, rule, split.empty)
+    return masks_on_grid(process(raw, settings), names, grid, settings)
 
 
 def masks_on_grid(
-    stored: NDArray[np.uint8], name: Callable[[int], str], grid: tuple[int, int], rule: str, empty: str = "foreground"
-) -> NDArray[np.uint8]:
-    """Masks of one sample on the feature grid.
+    masks: NDArray[np.uint8], names: Sequence[str], grid: tuple[int, int], settings: Foreground
+) -> NDArray[np.bool_]:
+    """Post-processed masks of one sample on a grid.
 
-    A view whose foreground falls between the grid's sampling points would score 0 everywhere: everything counts as
-    its foreground instead, unless ``empty`` says otherwise, and a warning names the image.
+    A view without any foreground, or whose foreground falls between the grid's sampling points, would score 0
+    everywhere and could hide a defect: everything counts as its foreground instead, unless ``foreground.empty`` says
+    otherwise, and a warning names the image.
 
     Args:
-        stored: masks [V, S, S].
-        name: gives the name of a view's image, for the warning.
-        grid: height h and width w of the feature maps.
-        rule: ``nearest`` or ``bilinear``, see :func:`multiflow.foreground.postprocess.mask_on_grid`.
-        empty: what such a view is, ``foreground`` or ``background``.
+        masks: from :func:`multiflow.foreground.postprocess.process`, [V, m, m].
+        names: names of the V images, for warnings.
+        grid: height h and width w.
+        settings: the ``foreground`` block.
 
     Returns:
-        Masks [V, h, w] of 0 and 1.
+        Masks [V, h, w].
     """
-    masks = mask_on_grid(stored, grid, rule)
-    for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-        logger.warning(
-            "%s: no foreground on the %d x %d feature grid; all of it counts as %s", name(int(view)), *grid, empty
-        )
-        masks[view] = empty == "foreground"
-    return masks
+    found = mask_on_grid(masks, grid, settings.to_grid).astype(bool)
+    for view in np.flatnonzero(~found.any(axis=(1, 2))):
+        place = f" on the {grid[0]} x {grid[1]} grid" if masks[view].any() else ""
+        logger.warning("%s: no foreground found%s; all of it counts as %s", names[int(view)], place, settings.empty)
+        found[view] = settings.empty == "foreground"
+    return found

@@ -1,23 +1,52 @@
-"""From a segmentation to the mask on the feature grid (paper section 3.4, details of the released code)."""
+"""From a raw segmentation to masks (paper section 3.4, details of the released code).
+
+This runs for every sample of every training, so OpenCV does it: a view of 1024 px takes 1 ms, with SciPy it took 20.
+OpenCV is imported where it is used, since most commands need no mask.
+"""
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-__all__ = ["dilate", "fill_holes", "mask_on_grid", "shrink"]
+from multiflow.foreground.settings import Foreground
+
+__all__ = ["dilate", "fill_holes", "mask_on_grid", "process", "shrink"]
 
 Mask: TypeAlias = NDArray[np.uint8]
 
 _WEIGHT_ONE = 2048  # fixed-point unit of the bilinear rule
+_OUTSIDE = 2  # neither background nor foreground
+
+
+def process(raw: NDArray[np.bool_], settings: Foreground) -> Mask:
+    """Masks of one sample: holes closed, dilated, and brought to ``foreground.mask_size``.
+
+    Args:
+        raw: segmentation [V, S, S].
+        settings: the ``foreground`` block.
+
+    Returns:
+        Masks [V, m, m] of 0 and 1; a view in which no foreground was found is empty.
+    """
+    masks = np.empty((len(raw), settings.mask_size, settings.mask_size), np.uint8)
+    for view, mask in enumerate(raw):
+        filled = fill_holes(mask) if settings.fill_holes else mask
+        masks[view] = shrink(dilate(filled, settings.dilation), settings.mask_size)
+    return masks
 
 
 def fill_holes(mask: NDArray[Any]) -> Mask:
     """Close the holes of a mask [S, S]: background that is not 4-connected to the border."""
-    filled: Mask = ndimage.binary_fill_holes(mask).astype(np.uint8)
+    cv2 = _opencv()
+    # A frame of background joins all that reaches the border, so that one flood finds it.
+    framed = cv2.copyMakeBorder(_binary(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(framed, None, (0, 0), _OUTSIDE, flags=4)
+    filled: Mask = (framed[1:-1, 1:-1] != _OUTSIDE).view(np.uint8)
     return filled
 
 
@@ -30,11 +59,10 @@ def dilate(mask: NDArray[Any], size: int) -> Mask:
         mask: the mask.
         size: side of the structure, px; 0 and 1 leave the mask as it is.
     """
-    dilated: Mask = (np.asarray(mask) != 0).astype(np.uint8)
-    if size > 1:
-        origin = 0 if size % 2 else -1
-        for axis in (0, 1):
-            dilated = ndimage.maximum_filter1d(dilated, size, axis, mode="constant", cval=0, origin=origin)
+    if size <= 1:
+        return _binary(mask)
+    anchor = (size - 1) // 2
+    dilated: Mask = _opencv().dilate(_binary(mask), np.ones((size, size), np.uint8), anchor=(anchor, anchor))
     return dilated
 
 
@@ -44,7 +72,7 @@ def shrink(mask: NDArray[Any], size: int) -> Mask:
 
 
 def mask_on_grid(mask: NDArray[Any], grid: tuple[int, int], rule: str) -> Mask:
-    """Bring masks to the feature grid.
+    """Bring masks to a grid.
 
     Args:
         mask: masks [..., S, S] of 0 and 1.
@@ -80,3 +108,18 @@ def _taps(count: int, size: int) -> tuple[NDArray[np.int64], ...]:
     first = first.clip(0, size - 1)
     weights = np.rint(_WEIGHT_ONE * (1 - fraction)), np.rint(_WEIGHT_ONE * fraction)
     return first, (first + 1).clip(max=size - 1), weights[0].astype(np.int64), weights[1].astype(np.int64)
+
+
+def _binary(mask: NDArray[Any]) -> Mask:
+    """A mask of any type as 0 and 1; booleans aren't copied."""
+    source = np.ascontiguousarray(mask)
+    return (source if source.dtype == np.bool_ else source != 0).view(np.uint8)
+
+
+@functools.cache
+def _opencv() -> ModuleType:
+    import cv2
+
+    # Its threads don't survive a fork, and a job's threads are those of `compute.threads`.
+    cv2.setNumThreads(1)
+    return cv2

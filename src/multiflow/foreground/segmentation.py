@@ -1,11 +1,11 @@
-"""The foreground station: a mask for every view image of a class (paper section 3.4)."""
+"""The foreground station: the raw segmentation of every view image of a class (paper section 3.4)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,72 +16,71 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multiflow.config import Foreground
-from multiflow.foreground.postprocess import dilate, fill_holes, shrink
+from multiflow.base.hdf5 import create_hdf5, write_strings
+from multiflow.base.processes import ordered_map
+from multiflow.base.progress import Progress
+from multiflow.base.settings import Compute
+from multiflow.base.tensors import read_provenance
+from multiflow.datasets.images import load_image
+from multiflow.datasets.table import load_samples
+from multiflow.foreground.file import pack
 from multiflow.foreground.segmenters import Segmenter, create_segmenter
-from multiflow.images import load_image
-from multiflow.parallel import ordered_map
-from multiflow.provenance import file_sha256
-from multiflow.samples import load_samples
-from multiflow.store import create_hdf5, write_strings
+from multiflow.foreground.settings import Segmentation
 
-__all__ = ["sample_masks", "segment_foreground"]
+__all__ = ["segment_foreground"]
 
 logger = logging.getLogger(__name__)
-
-_PROGRESS_SECONDS = 5.0
 
 
 def segment_foreground(
     samples_csv: Path,
+    digests: Mapping[str, str],
     root: Path,
-    settings: Foreground,
+    method: str,
+    settings: Segmentation,
+    compute: Compute,
     output: Path,
     provenance: Mapping[str, Any] | None = None,
-    processes: int = 1,
     weights: Path | None = None,
 ) -> None:
-    """Segment the foreground of one class into an HDF5 file.
+    """Segment every image of one class into an HDF5 file.
 
-    The groups ``train`` and ``test`` hold, for N samples of V views: ``mask`` [N, V, S, S] (1 is foreground),
-    ``sample`` [N] and ``image`` [N, V]. Masks are in the orientation that the flip column gives, like the
-    features. :class:`multiflow.store.ForegroundFile` reads the file.
+    The groups ``train`` and ``test`` hold, for N samples of V views: ``mask`` [N, V, S, ceil(S / 8)], the segmentation
+    as it was found, eight pixels of a row a byte; ``sample`` [N] and ``image`` [N, V]. Masks are in the orientation
+    that the flip column gives, like the features. The attribute ``content_sha256`` is that of the masks as they are
+    stored, train before test. :class:`multiflow.foreground.file.ForegroundFile` reads the file, and
+    :func:`multiflow.foreground.grid.sample_foreground` makes the foreground of it.
 
-    A view without any foreground pixel would score 0 everywhere and could hide a defect: everything counts as its
-    foreground, unless ``foreground.empty`` says otherwise, and a warning names the image.
+    Memory is bounded by a few samples, whatever their number.
 
     Args:
         samples_csv: the class's samples table, ``<class>.csv``.
+        digests: checksums of the table, ``<class>.json``; ``pictures`` is recorded.
         root: folder of the data set that the table's paths start from.
-        settings: the ``foreground`` block.
+        method: of segmentation, a name of :data:`multiflow.foreground.segmenters.SEGMENTERS`.
+        settings: the ``segmentation`` block.
+        compute: the ``compute`` block; ``threads`` is also the number of worker processes.
         output: the HDF5 file; it appears when it is complete.
         provenance: stored as JSON beside what this function records itself.
-        processes: worker processes; 0 works in this one.
         weights: weights of the method, if it has any.
 
     Raises:
         InputError: an input or the method's weights are missing or damaged.
     """
-    segmenter = create_segmenter(settings, weights)
+    segmenter = create_segmenter(method, settings, compute, weights)
     frame = load_samples(samples_csv)
     attributes: dict[str, Any] = {
         "class": samples_csv.stem,
         "cameras": frame["camera"].drop_duplicates().tolist(),
-        "samples_sha256": file_sha256(samples_csv),
+        "method": method,
+        "threads": compute.threads,
+        "pictures_sha256": digests["pictures"],
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
     if weights is not None:
-        attributes["weights_sha256"] = file_sha256(weights)
-    attributes |= settings.mask_settings() | {"threads": settings.threads}
-    with create_hdf5(output, "foreground", attributes) as file:
-        _segment(frame, root, settings, segmenter, processes, file)
-
-
-def sample_masks(
-    images: NDArray[np.uint8], names: Sequence[str], segmenter: Segmenter, settings: Foreground
-) -> NDArray[np.uint8]:
-    """The masks [V, m, m] of one sample as they are stored, from its RGB images [V, S, S, 3] and their names."""
-    return _fill_empty(_finish(segmenter.segment(images), settings), names, settings.empty)
+        attributes["weights_sha256"] = read_provenance(weights)["tensors_sha256"]
+    with create_hdf5(output, "foreground", attributes | settings.deciding(method)) as file:
+        file.attrs["content_sha256"] = _segment(frame, root, settings, segmenter, compute.threads, file)
 
 
 @dataclass(frozen=True)
@@ -91,92 +90,55 @@ class _Task:
     root: Path
     images: list[str]
     flips: list[bool]
-    settings: Foreground
+    size: int
     segmenter: Segmenter | None
 
 
 def _prepare(task: _Task) -> NDArray[np.uint8]:
-    """Masks [V, m, m] of one sample; its images [V, S, S, 3] if they are segmented in the parent."""
+    """Packed masks of one sample; its images [V, S, S, 3] if they are segmented in the parent."""
     images = np.stack(
-        [
-            load_image(task.root / image, task.settings.image_size, flip)
-            for image, flip in zip(task.images, task.flips, strict=True)
-        ]
+        [load_image(task.root / image, task.size, flip) for image, flip in zip(task.images, task.flips, strict=True)]
     )
-    return images if task.segmenter is None else _finish(task.segmenter.segment(images), task.settings)
-
-
-def _finish(masks: NDArray[np.bool_], settings: Foreground) -> NDArray[np.uint8]:
-    """Stored masks [V, m, m] from segmentations [V, S, S]."""
-    finished = []
-    for mask in masks:
-        filled = fill_holes(mask) if settings.fill_holes else mask
-        finished.append(shrink(dilate(filled, settings.dilation), settings.mask_size))
-    return np.stack(finished)
-
-
-def _fill_empty(masks: NDArray[np.uint8], names: Sequence[str], empty: str) -> NDArray[np.uint8]:
-    """Masks [V, m, m] in which everything is what ``empty`` says where no foreground was found, with a warning."""
-    for view in np.flatnonzero(~masks.any(axis=(1, 2))):
-        logger.warning("%s: no foreground found; all of it counts as %s", names[int(view)], empty)
-        masks[view] = empty == "foreground"
-    return masks
+    return images if task.segmenter is None else pack(task.segmenter.segment(images))
 
 
 def _segment(
-    frame: pd.DataFrame,
-    root: Path,
-    settings: Foreground,
-    segmenter: Segmenter,
-    processes: int,
-    file: h5py.File,
-) -> None:
-    """Fill the file, split by split."""
-    views = frame["camera"].nunique()
+    frame: pd.DataFrame, root: Path, settings: Segmentation, segmenter: Segmenter, processes: int, file: h5py.File
+) -> str:
+    """Fill the file, split by split, and return the checksum of all masks."""
+    views, size = frame["camera"].nunique(), settings.image_size
     splits = {str(name): rows for name, rows in frame.groupby("split", sort=False)}
     tasks = [
         _Task(
             root,
             rows["image"].tolist(),
             rows["flip"].astype(bool).tolist(),
-            settings,
+            size,
             segmenter if segmenter.in_workers else None,
         )
         for split in splits.values()
         for _, rows in split.groupby("sample", sort=False)
     ]
-    started = shown = time.monotonic()
-    done, foreground = 0, 0.0
+    progress = Progress(logger, "segmented", len(tasks), "samples", per_step=views)
+    content = hashlib.sha256()
+    done = foreground = 0
     with closing(ordered_map(_prepare, tasks, processes)) as prepared:
         for name, rows in splits.items():
             group = file.create_group(name)
             samples = rows["sample"].drop_duplicates().tolist()
-            images = rows["image"].to_numpy(dtype=object).reshape(-1, views)
             write_strings(group, "sample", samples)
-            write_strings(group, "image", images)
-            shape = (len(samples), views, settings.mask_size, settings.mask_size)
+            write_strings(group, "image", rows["image"].to_numpy(dtype=object).reshape(-1, views))
+            shape = (len(samples), views, size, -(-size // 8))
             stored = group.create_dataset(
                 "mask", shape, np.uint8, chunks=(1, *shape[1:]), compression="gzip", fletcher32=True
             )
             for index in range(len(samples)):
                 result = next(prepared)
-                if segmenter.in_workers:
-                    masks = _fill_empty(result, images[index], settings.empty)
-                else:
-                    masks = sample_masks(result, images[index], segmenter, settings)
+                masks = result if segmenter.in_workers else pack(segmenter.segment(result))
                 stored[index] = masks
+                content.update(masks.tobytes())
                 done += 1
-                foreground += float(masks.mean())
-                now = time.monotonic()
-                if now - shown >= _PROGRESS_SECONDS:
-                    left = (now - started) / done * (len(tasks) - done)
-                    logger.info("segmented %d of %d samples, %.0f s left", done, len(tasks), left)
-                    shown = now
-    seconds = time.monotonic() - started
-    logger.info(
-        "segmented %d samples in %.1f s, %.1f images/s, %.0f %% of the area is foreground",
-        done,
-        seconds,
-        done * views / seconds,
-        100 * foreground / done,
-    )
+                foreground += int(np.bitwise_count(masks).sum())
+                share = foreground / (done * views * size**2)
+                progress.step(f"{100 * share:.0f} % of the area is foreground")
+    return content.hexdigest()

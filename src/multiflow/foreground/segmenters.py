@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from multiflow.config import Foreground
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
+from multiflow.base.settings import Compute
+from multiflow.foreground.settings import Segmentation
 
 __all__ = ["SEGMENTERS", "Segmenter", "create_segmenter"]
 
@@ -28,46 +29,37 @@ class Segmenter(Protocol):
         ...
 
 
-class EverythingSegmenter:
-    """Everything is foreground."""
-
-    in_workers = True
-
-    def segment(self, images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Ones [V, S, S] for images [V, S, S, 3]."""
-        return np.ones(images.shape[:3], dtype=bool)
-
-
-def _none(settings: Foreground, weights: Path | None) -> Segmenter:
-    return EverythingSegmenter()
-
-
-def _threshold(settings: Foreground, weights: Path | None) -> Segmenter:
+def _threshold(settings: Segmentation, compute: Compute, weights: Path | None) -> Segmenter:
     from multiflow.foreground.threshold import ThresholdSegmenter  # scikit-image takes seconds to import
 
     return ThresholdSegmenter()
 
 
-def _mvanet(settings: Foreground, weights: Path | None) -> Segmenter:
+def _mvanet(settings: Segmentation, compute: Compute, weights: Path | None) -> Segmenter:
     from multiflow.foreground.mvanet import MVANetSegmenter, create_mvanet  # timm takes seconds to import
 
     if weights is None:
-        raise InputError("foreground.method: mvanet needs weights; run the rule fetch_mvanet and pass its file")
-    return MVANetSegmenter(create_mvanet(weights), settings)
+        raise InputError("foreground.method: mvanet needs weights; run the rule fetch_weights and pass its file")
+    return MVANetSegmenter(create_mvanet(weights), settings, compute)
 
 
-SEGMENTERS: dict[str, Callable[[Foreground, Path | None], Segmenter]] = {
-    "none": _none,
+SEGMENTERS: dict[str, Callable[[Segmentation, Compute, Path | None], Segmenter]] = {
     "threshold": _threshold,
     "mvanet": _mvanet,
 }
-"""Makers of segmenters by ``foreground.method``; they take the block and the path of the method's weights."""
+"""Makers of segmenters by ``foreground.method``; they take the blocks and the path of the method's weights."""
 
 
-def create_segmenter(settings: Foreground, weights: Path | None = None) -> Segmenter:
-    """Create the segmenter that a configuration names.
+def create_segmenter(method: str, settings: Segmentation, compute: Compute, weights: Path | None = None) -> Segmenter:
+    """Create a method of segmentation.
+
+    Args:
+        method: a name of :data:`SEGMENTERS`.
+        settings: the ``segmentation`` block.
+        compute: the ``compute`` block.
+        weights: weights of the method, from its ``fetch_...`` function, if it has any.
 
     Raises:
         InputError: the method's weights are missing, damaged, or those of another network.
     """
-    return SEGMENTERS[settings.method](settings, weights)
+    return SEGMENTERS[method](settings, compute, weights)

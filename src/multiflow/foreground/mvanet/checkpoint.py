@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from multiflow.config import Foreground
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
+from multiflow.base.weights import checked_sha256, read_checkpoint, read_weights, write_weights
 from multiflow.foreground.mvanet.network import MVANet
-from multiflow.weights import checked_sha256, read_checkpoint, read_weights, write_weights
+from multiflow.foreground.settings import Segmentation
 
 __all__ = ["create_mvanet", "fetch_mvanet"]
 
@@ -60,12 +60,12 @@ def create_mvanet(weights: Path) -> MVANet:
     return network.eval().requires_grad_(False)
 
 
-def fetch_mvanet(settings: Foreground, path: Path) -> None:
+def fetch_mvanet(settings: Segmentation, path: Path) -> None:
     """Put MVANet's weights into one safetensors file; only this may use the network.
 
-    ``foreground.weights`` says where they come from: ``download``, or the path of a checkpoint, as it was
+    ``segmentation.weights`` says where they come from: ``download``, or the path of a checkpoint, as it was
     released or as this function writes it. The authors publish no checksum: what was fetched is checked by the names
-    and shapes of its tensors, and by ``foreground.weights_sha256`` where that is set. The file's metadata and the
+    and shapes of its tensors, and by ``segmentation.weights_sha256`` where that is set. The file's metadata and the
     log record its source and SHA-256.
 
     Raises:
@@ -80,8 +80,8 @@ def fetch_mvanet(settings: Foreground, path: Path) -> None:
             source = settings.weights
             file = Path(settings.weights)
             if not file.is_file():
-                raise InputError(f"foreground.weights: {file}: no such file; {_advice(path)}")
-        checksum = checked_sha256(file, source, settings.weights_sha256, "foreground.weights_sha256")
+                raise InputError(f"segmentation.weights: {file}: no such file; {_advice(path)}")
+        checksum = checked_sha256(file, source, settings.weights_sha256, "segmentation.weights_sha256")
         state = read_checkpoint(file)
     with torch.device("meta"):
         wanted = _released_names(MVANet())
@@ -158,5 +158,5 @@ def _download(file: Path, path: Path) -> None:
 def _advice(path: Path) -> str:
     return (
         f"download {_FILE} from https://drive.google.com/file/d/{_DRIVE_ID} (the README of {_REPOSITORY} links it) "
-        f"to {path.parent / _FILE} and set foreground.weights to that path"
+        f"to {path.parent / _FILE} and set segmentation.weights to that path"
     )

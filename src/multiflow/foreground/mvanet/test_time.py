@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiflow.config import Foreground
-from multiflow.devices import select_device
+from multiflow.base.devices import select_device
+from multiflow.base.settings import Compute
 from multiflow.foreground.mvanet.network import MVANet
 from multiflow.foreground.mvanet.patches import resize
+from multiflow.foreground.settings import Segmentation
 
 __all__ = ["MVANetSegmenter", "mean_prediction"]
 
@@ -27,22 +28,25 @@ class MVANetSegmenter:
 
     Args:
         network: the network with its weights.
-        settings: the ``foreground`` block.
+        settings: the ``segmentation`` block.
+        compute: the ``compute`` block.
 
     Raises:
-        MissingGpuError: this process was handed a GPU, and there is none.
+        MissingGpuError: this process was given a GPU, and there is none.
+        InputError: ``compute.device`` is ``cuda``, and there is no GPU.
     """
 
     in_workers = False
 
-    def __init__(self, network: MVANet, settings: Foreground) -> None:
-        self._device = select_device("auto", "foreground.method")
+    def __init__(self, network: MVANet, settings: Segmentation, compute: Compute) -> None:
+        self._device = select_device(compute.device, "compute.device")
         self._network = network.to(self._device).eval().requires_grad_(False)
         self._settings = settings
+        self._threads = compute.threads
 
     def segment(self, images: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Foreground [V, S, S] of RGB images [V, S, S, 3]."""
-        torch.set_num_threads(self._settings.threads)
+        torch.set_num_threads(self._threads)
         with torch.inference_mode():
             masks = [
                 mean_prediction(self._logits(self._normalize(chunk))).cpu().numpy()

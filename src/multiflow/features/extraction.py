@@ -6,6 +6,7 @@ on which other samples are extracted.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -22,47 +23,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiflow.backbone import Backbone, create_backbone
-from multiflow.config import Features
-from multiflow.devices import device_name, exact_float32, select_device
-from multiflow.errors import InputError
-from multiflow.images import load_image, load_mask
-from multiflow.parallel import ordered_map
-from multiflow.provenance import file_sha256
-from multiflow.samples import load_samples
-from multiflow.store import create_hdf5, write_strings
+from multiflow.base.devices import device_name, exact_float32, select_device
+from multiflow.base.errors import InputError
+from multiflow.base.hdf5 import create_hdf5, write_strings
+from multiflow.base.processes import ordered_map
+from multiflow.base.progress import Progress
+from multiflow.base.settings import Compute
+from multiflow.base.tensors import read_provenance
+from multiflow.datasets.images import load_image
+from multiflow.datasets.table import load_samples
+from multiflow.features.backbone import Backbone, create_backbone
+from multiflow.features.settings import FeatureSet
 
 __all__ = ["FeatureNetwork", "as_stored", "extract_features"]
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS_SECONDS = 5.0
-
 
 def extract_features(
     samples_csv: Path,
+    digests: Mapping[str, str],
     root: Path,
     weights: Path,
-    settings: Features,
+    settings: FeatureSet,
+    compute: Compute,
     output: Path,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Extract the features of one class into an HDF5 file.
+    """Extract one set of features of one class into an HDF5 file.
 
     The groups ``train`` and ``test`` hold, for N samples of V views: ``features`` [N, V, C, H, W] (one chunk
-    a sample, with a checksum), ``label`` [N, V], ``anomaly_class`` [N, V], ``sample`` [N], ``image`` [N, V]
-    and ``ground_truth`` [N, V, S, S]; ``train`` also ``channel_mean`` and ``channel_std`` [C], over all
-    training images and as stored. Images and masks are in the orientation that the flip column gives.
-    The attribute ``views`` says of each camera whether it is flipped and how large its training images are.
-    :class:`multiflow.store.FeatureFile` reads the file.
+    a sample, with a checksum), ``sample`` [N] and ``image`` [N, V]; ``train`` also ``channel_mean`` and ``channel_std``
+    [C], over all training images and as stored. Images are in the orientation that the flip column gives.
+    The attribute ``views`` says of each camera whether it is flipped and how large its training images are,
+    ``content_sha256`` is that of the features as they are stored, train before test.
+    :class:`multiflow.features.file.FeatureFile` reads the file.
 
     Memory is bounded by a few samples, whatever their number.
 
     Args:
         samples_csv: the class's samples table, ``<class>.csv``.
+        digests: checksums of the table, ``<class>.json``; ``pictures`` is recorded.
         root: folder of the data set that the table's paths start from.
-        weights: the backbone's weights, from :func:`multiflow.backbone.fetch_weights`.
-        settings: the ``features`` block.
+        weights: the backbone's weights, from :func:`multiflow.features.pretrained.fetch_weights`.
+        settings: an entry of the ``features`` block.
+        compute: the ``compute`` block.
         output: the HDF5 file; it appears when it is complete.
         provenance: stored as JSON beside what this function records itself.
 
@@ -70,31 +75,26 @@ def extract_features(
         InputError: an input is missing or damaged, or the features are not finite.
     """
     frame = load_samples(samples_csv)
-    cameras = frame["camera"].drop_duplicates().tolist()
-    device = select_device(settings.device, "features.device")
+    device = select_device(compute.device, "compute.device")
     attributes = {
         "class": samples_csv.stem,
-        "cameras": cameras,
+        "cameras": frame["camera"].drop_duplicates().tolist(),
         "views": json.dumps(_describe_views(frame)),
-        "backbone": settings.backbone,
-        "node": settings.node,
-        "padding": settings.padding,
-        "image_size": settings.image_size,
-        "dtype": settings.dtype,
-        "ground_truth_threshold": settings.ground_truth_threshold,
         "device": device_name(device),
-        "threads": settings.threads,
-        "weights_sha256": file_sha256(weights),
-        "samples_sha256": file_sha256(samples_csv),
+        "threads": compute.threads,
+        "weights_sha256": read_provenance(weights)["tensors_sha256"],
+        "pictures_sha256": digests["pictures"],
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
+    # The weights' own checksum says which they are.
+    attributes |= settings.model_dump(mode="json", exclude={"weights", "weights_sha256"})
     with (
-        exact_float32(settings.threads),
+        exact_float32(compute.threads),
         torch.inference_mode(),
         create_hdf5(output, "features", attributes) as file,
     ):
         network = FeatureNetwork(create_backbone(settings, weights), device)
-        _extract(frame, root, settings, network, file)
+        file.attrs["content_sha256"] = _extract(frame, root, settings, compute.workers, network, file)
 
 
 def as_stored(features: NDArray[np.float32], dtype: str, place: str) -> NDArray[Any]:
@@ -106,8 +106,8 @@ def as_stored(features: NDArray[np.float32], dtype: str, place: str) -> NDArray[
     stored = features.astype(np.dtype(dtype), copy=False)
     if not np.isfinite(stored).all():
         raise InputError(
-            f"{place}: expected finite features, found values beyond {dtype}; set features.dtype to float32, or "
-            "check features.weights"
+            f"{place}: expected finite features, found values beyond {dtype}; in the features block, set "
+            "dtype to float32, or check weights"
         )
     return stored
 
@@ -127,25 +127,20 @@ def _describe_views(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Task:
-    """One sample to decode: paths, flips and sizes."""
+    """One sample to decode: paths, flips and the images' size."""
 
     root: Path
     images: list[str]
-    masks: list[str]
     flips: list[bool]
-    settings: Features
+    size: int
 
 
-def _decode(task: _Task) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [V, S, S, 3] and ground truth [V, S', S'] of one sample."""
-    settings = task.settings
-    images = np.empty((len(task.images), settings.image_size, settings.image_size, 3), np.uint8)
-    truth = np.zeros((len(task.images), settings.ground_truth_size, settings.ground_truth_size), np.uint8)
-    for view, (image, mask, flip) in enumerate(zip(task.images, task.masks, task.flips, strict=True)):
-        images[view] = load_image(task.root / image, settings.image_size, flip)
-        if mask:
-            truth[view] = load_mask(task.root / mask, settings.ground_truth_size, flip, settings.ground_truth_threshold)
-    return images, truth
+def _decode(task: _Task) -> NDArray[np.uint8]:
+    """Images [V, S, S, 3] of one sample."""
+    images = np.empty((len(task.images), task.size, task.size, 3), np.uint8)
+    for view, (image, flip) in enumerate(zip(task.images, task.flips, strict=True)):
+        images[view] = load_image(task.root / image, task.size, flip)
+    return images
 
 
 class FeatureNetwork:
@@ -195,65 +190,54 @@ class _Pending:
         return features
 
 
-def _extract(frame: pd.DataFrame, root: Path, settings: Features, network: FeatureNetwork, file: h5py.File) -> None:
-    """Fill the file, split by split."""
+def _extract(
+    frame: pd.DataFrame, root: Path, settings: FeatureSet, workers: int, network: FeatureNetwork, file: h5py.File
+) -> str:
+    """Fill the file, split by split, and return the checksum of all features."""
     views = frame["camera"].nunique()
     splits = {str(name): rows for name, rows in frame.groupby("split", sort=False)}
     tasks = [
-        _Task(root, rows["image"].tolist(), rows["mask"].tolist(), rows["flip"].astype(bool).tolist(), settings)
+        _Task(root, rows["image"].tolist(), rows["flip"].astype(bool).tolist(), settings.image_size)
         for split in splits.values()
         for _, rows in split.groupby("sample", sort=False)
     ]
-    progress = _Progress(len(tasks), views)
-    with closing(ordered_map(_decode, tasks, settings.workers)) as decoded:
+    progress = Progress(logger, "extracted", len(tasks), "samples", per_step=views)
+    content = hashlib.sha256()
+
+    def write(writer: _Writer, index: int, pending: _Pending) -> None:
+        content.update(writer.write(index, pending.result()).tobytes())
+        idle = max(0.0, 1 - network.busy_seconds / max(progress.seconds, 1e-9))
+        progress.step(f"network idle {100 * idle:.1f} % of the time")
+
+    with closing(ordered_map(_decode, tasks, workers)) as decoded:
         for name, rows in splits.items():
             group = file.create_group(name)
             samples = rows["sample"].drop_duplicates().tolist()
             write_strings(group, "sample", samples)
-            for column in ("image", "anomaly_class"):
-                write_strings(group, column, rows[column].to_numpy(dtype=object).reshape(-1, views))
-            labels = rows["label"].to_numpy(dtype=np.uint8).reshape(-1, views)
-            group["label"] = labels
-            writer = _Writer(group, samples, labels, settings)
-            pending: tuple[int, _Pending, NDArray[np.uint8]] | None = None
-            for index in range(len(samples)):
-                images, truth = next(decoded)
-                following = index, network.submit(images), truth
-                if pending is not None:
-                    writer.write(pending[0], pending[1].result(), pending[2])
-                    progress.step()
+            write_strings(group, "image", rows["image"].to_numpy(dtype=object).reshape(-1, views))
+            writer = _Writer(group, samples, settings.dtype)
+            pending = network.submit(next(decoded))
+            for index in range(1, len(samples)):
+                following = network.submit(next(decoded))
+                write(writer, index - 1, pending)
                 pending = following
-            assert pending is not None
-            writer.write(pending[0], pending[1].result(), pending[2])
-            progress.step()
+            write(writer, len(samples) - 1, pending)
             writer.close()
-    progress.finish(network.busy_seconds)
+    return content.hexdigest()
 
 
 class _Writer:
     """Writes one split sample by sample, with the channel statistics of what it wrote."""
 
-    def __init__(self, group: h5py.Group, samples: list[str], labels: NDArray[np.uint8], settings: Features) -> None:
+    def __init__(self, group: h5py.Group, samples: list[str], dtype: str) -> None:
         self._group = group
         self._samples = samples
-        self._labels = labels
-        self._dtype = settings.dtype
-        self._vanished = 0
+        self._dtype = dtype
         self._moments = _Moments()
-        shape = (len(samples), labels.shape[1], settings.ground_truth_size, settings.ground_truth_size)
-        self._truth = group.create_dataset(
-            "ground_truth",
-            shape,
-            np.uint8,
-            chunks=(1, *shape[1:]),
-            compression="gzip",
-            compression_opts=1,
-            fletcher32=True,
-        )
         self._features: h5py.Dataset | None = None
 
-    def write(self, index: int, features: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
-        """Store the features [V, C, H, W] and the ground truth [V, S, S] of one sample."""
+    def write(self, index: int, features: NDArray[np.float32]) -> NDArray[Any]:
+        """Store the features [V, C, H, W] of one sample, and return them as they are stored."""
         stored = as_stored(features, self._dtype, f"{self._group.name[1:]}: sample {self._samples[index]}")
         if self._features is None:
             shape = (len(self._samples), *stored.shape)
@@ -261,22 +245,15 @@ class _Writer:
                 "features", shape, self._dtype, chunks=(1, *shape[1:]), fletcher32=True
             )
         self._features[index] = stored
-        self._truth[index] = truth
-        self._vanished += int(((self._labels[index] == 1) & ~truth.any(axis=(1, 2))).sum())
         if self._group.name == "/train":
             self._moments.add(stored)
+        return stored
 
     def close(self) -> None:
         """Store the statistics."""
         if self._group.name == "/train":
             self._group["channel_mean"] = self._moments.mean
             self._group["channel_std"] = self._moments.std
-        if self._vanished:
-            logger.warning(
-                "%s: %d anomalous views have no anomalous pixel at the ground truth's size",
-                self._group.name[1:],
-                self._vanished,
-            )
 
 
 class _Moments:
@@ -306,39 +283,3 @@ class _Moments:
     def std(self) -> NDArray[np.float64]:
         """Population standard deviation [C]."""
         return np.sqrt(self._squares / self._count)
-
-
-class _Progress:
-    """Says every few seconds how far the extraction is, and at its end how fast it was."""
-
-    def __init__(self, samples: int, views: int) -> None:
-        self._samples = samples
-        self._views = views
-        self._done = 0
-        self._started = self._shown = time.perf_counter()
-
-    def step(self) -> None:
-        """One more sample is written."""
-        self._done += 1
-        now = time.perf_counter()
-        if now - self._shown >= _PROGRESS_SECONDS:
-            seconds = now - self._started
-            logger.info(
-                "extracted %d of %d samples, %.1f images/s, %.0f s left",
-                self._done,
-                self._samples,
-                self._done * self._views / seconds,
-                seconds / self._done * (self._samples - self._done),
-            )
-            self._shown = now
-
-    def finish(self, busy_seconds: float) -> None:
-        """All samples are written; ``busy_seconds`` is the time that the network ran."""
-        seconds = time.perf_counter() - self._started
-        logger.info(
-            "extracted %d samples in %.1f s, %.1f images/s, network idle %.1f %% of the time",
-            self._samples,
-            seconds,
-            self._samples * self._views / seconds,
-            100 * max(0.0, 1 - busy_seconds / seconds),
-        )
