@@ -42,8 +42,8 @@ if [ ! -e "$env/.complete" ]; then
         done >&2
     "$env/bin/python" -c 'import adeval, snakemake, timm, torch'
     # The renderer needs a library that a bare system lacks, and says which; other data do without it.
-    PYTHONPATH=src "$env/bin/python" -c 'import multiflow.rendering.backend' 2>&1 |
-        sed -n 's/^multiflow.errors.InputError: /warning: /p' >&2 || true
+    PYTHONPATH=src "$env/bin/python" -c 'import rendered_parts.backend' 2>&1 |
+        sed -n 's/^multiflow.base.errors.InputError: /warning: /p' >&2 || true
     touch "$env/.complete"
 fi
 ln -sfn "$env" .venv

@@ -1,0 +1,71 @@
+"""What CFLOW-AD costs, counted from the shapes of encoder and decoders without building the decoders."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+from multiflow.methods.cflow.settings import Decoder, Settings
+from multiflow.methods.contract import Cost, Images
+
+__all__ = ["cflow_cost", "decoder_parameters"]
+
+# Channels and stride of the levels by index, and GFLOP of an image of 256 px, as `_measure` counts them; which takes
+# seconds, while a plan asks for every class.
+_KNOWN = {
+    "wide_resnet50_2.tv_in1k": (((64, 2), (256, 4), (512, 8), (1024, 16), (2048, 32)), 29.77),
+    "resnet18.tv_in1k": (((64, 2), (64, 4), (128, 8), (256, 16), (512, 32)), 4.74),
+    "tf_efficientnet_lite0.in1k": (((16, 2), (24, 4), (40, 8), (112, 16), (320, 32)), 0.95),
+}
+
+
+def cflow_cost(settings: Settings, images: Images) -> Cost:
+    """Cost of a class and seed."""
+    training, size = settings.training, settings.image_size
+    all_levels, gflop = _KNOWN.get(settings.encoder.backbone) or _measure(settings.encoder.backbone)
+    levels = [(channels, math.ceil(size / stride) ** 2) for channels, stride in _chosen(all_levels, settings)]
+    encoder = gflop * (size / 256) ** 2 / 1e3
+    forward = sum(fibres * _fibre_flop(channels, settings.decoder) for channels, fibres in levels) / 1e12
+    batches = images.train * images.views / training.image_batch
+    count = training.passes * training.image_batch * (math.floor(batches) if training.drop_last else math.ceil(batches))
+    parameters = sum(decoder_parameters(channels, settings.decoder) for channels, _ in levels)
+    rotations = settings.decoder.blocks * sum(channels**2 for channels, _ in levels)
+    return Cost(
+        # Backward is twice forward; the encoder goes forward only. At the end all training images are measured once.
+        training_tflop=count * (encoder + 3 * forward) + images.train * images.views * (encoder + forward),
+        scoring_tflop=images.views * (encoder + forward),
+        model_bytes=4 * (parameters + rotations),
+        map_bytes=4 * images.views * size**2,
+        tf32=training.tf32,
+    )
+
+
+def decoder_parameters(channels: int, decoder: Decoder) -> int:
+    """Trained parameters of a level's decoder."""
+    inputs = channels - channels // 2 + decoder.condition
+    outputs = 2 * (channels // 2)
+    subnet = 2 * inputs * (inputs + 1) + outputs * (2 * inputs + 1)
+    return decoder.blocks * (subnet + 2 * channels)
+
+
+def _fibre_flop(channels: int, decoder: Decoder) -> float:
+    """Operations of a fibre's way through its decoder: every weight and every entry of a rotation once."""
+    return 2.0 * (decoder_parameters(channels, decoder) + decoder.blocks * channels**2)
+
+
+def _chosen(levels: tuple[tuple[int, int], ...], settings: Settings) -> list[tuple[int, int]]:
+    return [levels[index] for index in settings.encoder.levels if -len(levels) <= index < len(levels)]
+
+
+@cache
+def _measure(backbone: str) -> tuple[tuple[tuple[int, int], ...], float]:
+    """Channels and stride of all levels, and GFLOP of an image of 256 px, from shapes alone: nothing is computed."""
+    import timm
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model: Any = timm.create_model(backbone)
+        found = model.forward_intermediates(torch.empty(1, 3, 256, 256), intermediates_only=True)
+    return tuple((level.shape[1], 256 // level.shape[2]) for level in found), counter.get_total_flops() / 1e9
