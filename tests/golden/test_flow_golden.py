@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiflow.flow import MultiFlow, add_noise, anomaly_map, loss
-from multiflow.flow.model import channel_permutations
-from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released, import_released
-from multiflow.views import camera_graph
+from multiflow.methods.multiflow.camera_graph import camera_graph
+from multiflow.methods.multiflow.network import MultiFlow, add_noise, anomaly_map, loss
+from multiflow.methods.multiflow.network.model import channel_permutations
+from multiflow.methods.multiflow.released import RELEASED, export_released, import_released
 
 OWN_FOLDER = Path(__file__).parent
 FOLDER = Path(os.environ.get("GOLDEN_DIR", OWN_FOLDER))
@@ -165,8 +165,8 @@ def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
     flow = data.flow()
     connections, fusion = ARCHITECTURES[data.architecture]
     assert flow.graph == camera_graph(data.config["views"], connections)
-    assert flow.fusion == fusion
-    assert flow.conditional == bool(data.config["use_noise"])
+    assert flow.settings.fusion == fusion
+    assert (flow.settings.noise != "none") == bool(data.config["use_noise"])
     assert flow.permutations.tolist() == [data[f"perm/{k}"].tolist() for k in range(len(flow.couplings))]
     block_outputs: list[tuple[Tensor, Tensor]] = []
     for coupling in flow.couplings:
@@ -185,7 +185,7 @@ def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
         scores = anomaly_map(latents, log_determinant, data.foreground)
         assert_close(scores.flatten(0, 1), data[f"{mode}/pixel_score"], tolerance, f"{mode} pixel scores")
         assert (scores[data.foreground == 0] == 0).all()
-        per_view = loss(latents, log_determinant, data.foreground, reduction="view")
+        per_view = scores.mean(dim=(2, 3))
         assert_close(per_view.flatten(), data[f"{mode}/sample_score"], tolerance, f"{mode} sample scores")
         total = loss(latents, log_determinant, data.foreground)
         assert_close(total, data[f"{mode}/loss"], tolerance, f"{mode} loss")
@@ -277,14 +277,10 @@ def test_full_size_permutations() -> None:
 @pytest.mark.parametrize(("architecture", "conditional"), PARAMETER_COUNTS)
 def test_full_size_parameter_counts(architecture: str, conditional: bool) -> None:
     connections, fusion = ARCHITECTURES[architecture]
+    noise = "simplenet" if conditional else "none"
+    settings = RELEASED.model_copy(update={"fusion": fusion, "noise": noise})
     with torch.device("meta"):
-        flow = MultiFlow(
-            304,
-            camera_graph(5, connections),
-            clamp_slope=RELEASED_CLAMP_SLOPE,
-            fusion=fusion,
-            conditional=conditional,
-        )
+        flow = MultiFlow(304, camera_graph(5, connections), settings)
     count, tensors = PARAMETER_COUNTS[architecture, conditional]
     assert sum(parameter.numel() for parameter in flow.parameters()) == count
     with torch.device("cpu"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import math
 import shutil
 import sysconfig
@@ -10,17 +11,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from multiflow.errors import InputError
-from multiflow.flow import MultiFlow, anomaly_map, loss
-from multiflow.flow.attention import EdgeAttention
-from multiflow.flow.checkpoint import load_flow, save_flow
-from multiflow.flow.coupling import OUTPUT_LIMIT
-from multiflow.flow.released import export_released
-from multiflow.views import CameraGraph, camera_graph
+from multiflow.base.errors import InputError
+from multiflow.methods.multiflow.camera_graph import CameraGraph, camera_graph
+from multiflow.methods.multiflow.checkpoint import from_model, to_model
+from multiflow.methods.multiflow.inputs import Scaling
+from multiflow.methods.multiflow.network import MultiFlow, anomaly_map, loss, model
+from multiflow.methods.multiflow.network.attention import EdgeAttention
+from multiflow.methods.multiflow.network.noise import condition_shape
+from multiflow.methods.multiflow.released import RELEASED, export_released
+from multiflow.methods.multiflow.settings import Network
 
 FUSIONS = ("conv2d", "self_attention", "cross_view_attention")
+
+
+def small_network(**options: object) -> Network:
+    """Return the settings of a small flow, where nothing else is said those of the released code."""
+    return Network(**{**RELEASED.model_dump(), "clamp_slope": 2 / math.pi, **options})  # type: ignore[arg-type]
 
 
 def small_flow(
@@ -32,15 +41,8 @@ def small_flow(
 ) -> MultiFlow:
     """Return a small float64 flow whose parameters, gammas included, are random."""
     generator = torch.Generator().manual_seed(3)
-    flow = MultiFlow(
-        channels,
-        graph or camera_graph(5),
-        blocks=len(kernels),
-        hidden=hidden,
-        kernels=kernels,
-        generator=generator,
-        **options,
-    ).double()
+    settings = small_network(blocks=len(kernels), hidden=hidden, kernels=list(kernels), **options)
+    flow = MultiFlow(channels, graph or camera_graph(5), settings, generator=generator).double()
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
             if name.endswith("gamma"):
@@ -53,9 +55,8 @@ def batch(flow: MultiFlow, size: int = 2, height: int = 4, width: int = 5) -> tu
     features = torch.randn(
         size, flow.graph.views, flow.channels, height, width, generator=generator, dtype=torch.float64
     )
-    shape = features.shape if flow.condition_per_feature else (size, 1, height, width)
-    condition = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return features, condition if flow.conditional else None
+    shape = condition_shape(flow.settings, features.shape)
+    return features, None if shape is None else torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def test_compiled_flow_equals_the_eager_one() -> None:
@@ -256,7 +257,7 @@ def test_messages_are_averaged() -> None:
 
 
 def test_an_untrained_flow_permutes_channels() -> None:
-    flow = MultiFlow(6, camera_graph(2), blocks=1, hidden=4, kernels=(3,), conditional=False)
+    flow = MultiFlow(6, camera_graph(2), Network(blocks=1, hidden=4, kernels=[3], noise="none"))
     features = torch.randn(2, 2, 6, 3, 3)
     latents, log_determinant = flow(features)
     assert (log_determinant == 0).all()
@@ -268,20 +269,22 @@ def test_outputs_are_limited() -> None:
     flow = small_flow(kernels=(1,))
     features, condition = batch(flow)
     latents, _ = flow(features * 1e8, condition)
-    assert latents.abs().max() == OUTPUT_LIMIT
+    assert latents.abs().max() == flow.settings.output_limit == 1e6
 
 
 def test_initial_parameters_follow_the_seed() -> None:
+    settings = Network(blocks=1, kernels=[3])
+
     def parameters(seed: int) -> Tensor:
-        flow = MultiFlow(4, camera_graph(3), blocks=1, kernels=(3,), generator=torch.Generator().manual_seed(seed))
+        flow = MultiFlow(4, camera_graph(3), settings, generator=torch.Generator().manual_seed(seed))
         return torch.cat([parameter.flatten() for parameter in flow.parameters()])
 
     assert torch.equal(parameters(1), parameters(1))
     assert not torch.equal(parameters(1), parameters(2))
     torch.manual_seed(1)
-    flow = MultiFlow(4, camera_graph(3), blocks=1, kernels=(3,))
+    flow = MultiFlow(4, camera_graph(3), settings)
     torch.manual_seed(1)
-    again = MultiFlow(4, camera_graph(3), blocks=1, kernels=(3,))
+    again = MultiFlow(4, camera_graph(3), settings)
     assert all(torch.equal(*pair) for pair in zip(flow.parameters(), again.parameters(), strict=True))
 
 
@@ -317,9 +320,15 @@ def test_autocast_trains(fusion: str) -> None:
 
 
 def test_repr_names_what_matters() -> None:
-    text = repr(small_flow(camera_graph(3, "top"), fusion="self_attention"))
-    for part in ("6 channels", "3 views, 0<-1+2, 1<-0, 2<-0", "fusion=self_attention", "clamp=1.9", "5x5"):
+    text = repr(small_flow(camera_graph(3, "top"), fusion="self_attention", clamp=1.4))
+    for part in ("6 channels", "3 views, 0<-1+2, 1<-0, 2<-0", "fusion=self_attention", "clamp=1.4", "5x5"):
         assert part in text
+    assert "output_limit" not in text
+
+
+def test_the_example_runs() -> None:
+    failed, tried = doctest.testmod(model)
+    assert (failed, tried > 0) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -339,10 +348,9 @@ def test_wrong_input(features: tuple[int, ...], condition: tuple[int, ...] | Non
         )
 
 
-def test_wrong_architectures_are_all_reported() -> None:
-    with pytest.raises(InputError) as caught:
-        MultiFlow(1, camera_graph(2), blocks=2, hidden=0, kernels=(4,), clamp=0, fusion="sum")  # type: ignore[arg-type]
-    assert len(caught.value.problems) == 6
+def test_one_channel_has_no_halves() -> None:
+    with pytest.raises(InputError, match=r"channels: expected at least 2 .*, found 1"):
+        MultiFlow(1, camera_graph(2), small_network())
 
 
 # --- where the paper and its released code differ ---
@@ -351,13 +359,13 @@ OPTIONS: dict[str, dict[str, object]] = {
     "attention of the paper": {"fusion": "cross_view_attention", "attention": "paper", "attention_heads": 2},
     "self-attention of the paper": {"fusion": "self_attention", "attention": "paper"},
     "no gamma": {"gamma": False},
-    "noise per feature": {"condition_per_feature": True},
+    "noise per feature": {"noise_shape": "features"},
     "no output limit": {"output_limit": None},
 }
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_is_a_flow_that_is_trained_stored_and_inverted(name: str, tmp_path: Path) -> None:
+def test_every_option_is_a_flow_that_is_trained_stored_and_inverted(name: str) -> None:
     flow = small_flow(camera_graph(3), **OPTIONS[name])
     features, condition = batch(flow)
     latents, log_determinant = flow(features, condition)
@@ -366,8 +374,7 @@ def test_every_option_is_a_flow_that_is_trained_stored_and_inverted(name: str, t
     for parameter_name, parameter in flow.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.any(), parameter_name
-    save_flow(tmp_path / "flow.safetensors", flow)
-    again, _, _ = load_flow(tmp_path / "flow.safetensors")
+    again, _ = from_model(to_model(flow, Scaling.identity(6)), "flow")
     assert torch.equal(again(features, condition)[0], latents)
     released = small_flow(camera_graph(3), fusion=OPTIONS[name].get("fusion", "conv2d"))
     if name != "no output limit":  # which these values don't reach
@@ -383,14 +390,9 @@ def test_every_option_is_a_flow_that_is_trained_stored_and_inverted(name: str, t
 def test_attention_is_that_of_torch(cross_view: bool, rule: str, heads: int) -> None:
     """Both orders, against torch's own module: what gives query, key and value, and what stands behind it."""
     graph, generator = camera_graph(3), torch.Generator().manual_seed(0)
-    attention = EdgeAttention(
-        graph,
-        4,
-        cross_view=cross_view,
-        rule=rule,
-        heads=heads,
-        generator=generator,  # type: ignore[arg-type]
-    ).double()
+    fusion = "cross_view_attention" if cross_view else "self_attention"
+    settings = small_network(hidden=4, fusion=fusion, attention=rule, attention_heads=heads)
+    attention = EdgeAttention(graph, settings, generator=generator).double()
     with torch.no_grad():
         for parameter in attention.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
@@ -414,6 +416,22 @@ def test_attention_is_that_of_torch(cross_view: bool, rule: str, heads: int) -> 
         torch.testing.assert_close(messages[edge], expected.transpose(1, 2).view(2, 4, 3, 2))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 2, "kernels": [3]}, "give one kernel per block"),
+        ({"blocks": 1, "kernels": [4]}, "must be odd"),
+        ({"hidden": 4, "attention_heads": 3}, "attention_heads 3 must divide hidden"),
+        ({"attention": "mine"}, "attention"),
+        ({"output_limit": 0.0}, "output_limit"),
+        ({"clamp": math.inf}, "clamp"),
+    ],
+)
+def test_impossible_settings_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        small_network(**options)
+
+
 def test_without_gamma_a_flow_does_not_begin_as_a_permutation() -> None:
     flow = small_flow(gamma=False)
     assert not any(name.endswith("gamma") for name, _ in flow.named_parameters())
@@ -422,7 +440,7 @@ def test_without_gamma_a_flow_does_not_begin_as_a_permutation() -> None:
 
 
 def test_a_view_reads_its_own_condition() -> None:
-    flow = small_flow(camera_graph(3, "none"), condition_per_feature=True)
+    flow = small_flow(camera_graph(3, "none"), noise_shape="features")
     features, condition = batch(flow)
     assert condition is not None
     before, _ = flow(features, condition)
@@ -441,11 +459,5 @@ def test_the_output_limit() -> None:
     graph = camera_graph(1)
     features = torch.full((1, 1, 4, 1, 1), 9.0)
     for limit, expected in ((5.0, 5.0), (None, 9.0)):
-        flow = MultiFlow(4, graph, blocks=1, hidden=2, kernels=(1,), conditional=False, output_limit=limit)
+        flow = MultiFlow(4, graph, Network(blocks=1, hidden=2, kernels=[1], noise="none", output_limit=limit))
         assert (flow(features)[0] == expected).all()
-
-
-def test_impossible_options_are_refused() -> None:
-    with pytest.raises(InputError) as caught:
-        small_flow(attention="mine", attention_heads=3, output_limit=0.0)
-    assert len(caught.value.problems) == 3

@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
-from multiflow.errors import InputError
-from multiflow.flow import add_noise, anomaly_map, loss, sample_noise
+from multiflow.methods.multiflow.network import add_noise, anomaly_map, loss, sample_noise
+from multiflow.methods.multiflow.released import RELEASED
+from multiflow.methods.multiflow.settings import Network
 
-SHAPE = (50, 30, 20)
+SHAPE = (50, 3, 4, 30, 20)
 
 
 def generator() -> torch.Generator:
@@ -18,7 +19,7 @@ def generator() -> torch.Generator:
 
 
 def test_simplenet_has_the_variance_of_the_paper() -> None:
-    noise, condition = sample_noise("simplenet", SHAPE, generator=generator())
+    noise, condition = sample_noise(Network(), SHAPE, generator())
     assert noise is not None
     assert condition is not None
     assert noise.shape == (50, 1, 30, 20)
@@ -27,9 +28,7 @@ def test_simplenet_has_the_variance_of_the_paper() -> None:
 
 
 def test_simplenet_as_released() -> None:
-    noise, condition = sample_noise(
-        "simplenet", SHAPE, standard_deviation=0.15, condition_scale=20, generator=generator()
-    )
+    noise, condition = sample_noise(RELEASED, SHAPE, generator())
     assert noise is not None
     assert condition is not None
     assert float(noise.std()) == pytest.approx(0.15, rel=0.03)
@@ -38,7 +37,7 @@ def test_simplenet_as_released() -> None:
 
 @pytest.mark.parametrize(("exponent", "mean_square"), [(1.0, 1 / 3), (2.0, 1 / 5)])
 def test_softflow_draws_one_deviation_per_sample(exponent: float, mean_square: float) -> None:
-    noise, _ = sample_noise("softflow", (2000, 10, 10), softflow_exponent=exponent, generator=generator())
+    noise, _ = sample_noise(Network(noise="softflow", softflow_exponent=exponent), (2000, 3, 4, 10, 10), generator())
     assert noise is not None
     deviations = noise.std(dim=(1, 2, 3))
     assert float(deviations.square().mean()) == pytest.approx(mean_square, rel=0.1)
@@ -47,7 +46,7 @@ def test_softflow_draws_one_deviation_per_sample(exponent: float, mean_square: f
 
 
 def test_uniform() -> None:
-    noise, _ = sample_noise("uniform", SHAPE, generator=generator())
+    noise, _ = sample_noise(Network(noise="uniform"), SHAPE, generator())
     assert noise is not None
     assert float(noise.min()) >= 0
     assert float(noise.max()) < 1
@@ -56,22 +55,18 @@ def test_uniform() -> None:
 
 @pytest.mark.parametrize("kind", ["uniform", "softflow", "simplenet"])
 def test_the_generator_decides(kind: str) -> None:
-    first, _ = sample_noise(kind, SHAPE, generator=generator())
-    second, _ = sample_noise(kind, SHAPE, generator=generator())
+    settings = Network(noise=kind)  # type: ignore[arg-type]
+    first, _ = sample_noise(settings, SHAPE, generator())
+    second, _ = sample_noise(settings, SHAPE, generator())
     assert first is not None
     assert second is not None
     assert torch.equal(first, second)
 
 
 def test_none_has_no_condition() -> None:
-    assert sample_noise("none", SHAPE) == (None, None)
+    assert sample_noise(Network(noise="none", noise_shape="features"), SHAPE) == (None, None)
     features = torch.randn(1, 2, 3, 4, 5)
     assert add_noise(features, None) is features
-
-
-def test_unknown_kind() -> None:
-    with pytest.raises(InputError, match="expected one of none, uniform, softflow, simplenet, found 'normal'"):
-        sample_noise("normal", SHAPE)  # type: ignore[arg-type]
 
 
 def test_views_and_channels_share_the_noise() -> None:
@@ -97,15 +92,14 @@ def test_background_is_zero_and_counts_in_the_mean() -> None:
     scores = anomaly_map(latents, log_determinant, foreground)
     assert (scores[~foreground] == 0).all()
     torch.testing.assert_close(scores[foreground], anomaly_map(latents, log_determinant)[foreground])
-    per_view = loss(latents, log_determinant, foreground, reduction="view")
-    torch.testing.assert_close(per_view, scores.mean(dim=(2, 3)))
-    torch.testing.assert_close(loss(latents, log_determinant, foreground), per_view.mean())
+    torch.testing.assert_close(loss(latents, log_determinant, foreground), scores.mean())
 
 
 @pytest.mark.parametrize("kind", ["simplenet", "softflow", "uniform"])
 def test_a_value_per_feature(kind: str) -> None:
     shape = (3, 2, 5, 40, 30)
-    noise, condition = sample_noise(kind, shape, condition_scale=20, generator=generator())  # type: ignore[arg-type]
+    settings = Network(noise=kind, noise_shape="features", condition_scale=20)  # type: ignore[arg-type]
+    noise, condition = sample_noise(settings, shape, generator())
     assert noise is not None
     assert condition is not None
     assert noise.shape == condition.shape == shape

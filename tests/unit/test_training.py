@@ -2,191 +2,172 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from memory_samples import MemorySamples, random_samples
 
-from multiflow import config
-from multiflow.errors import InputError
-from multiflow.flow_input import open_input
-from multiflow.second_names import forget_second_names
-from multiflow.training import load_trained_flow, train_flow
+from multiflow.base.errors import InputError
+from multiflow.methods.contract import Model
+from multiflow.methods.model import write_model
+from multiflow.methods.multiflow.checkpoint import from_model
+from multiflow.methods.multiflow.inputs import load_inputs
+from multiflow.methods.multiflow.settings import Settings
+from multiflow.methods.multiflow.training import train_flow
+from multiflow.methods.work import Work
 
-FLOW = config.Flow(blocks=2, hidden=4, kernels=[3, 3], noise_std=0.1)
-TRAINING = config.Training(epochs=6, batch_size=2, learning_rate=1e-3, checkpoint_every=2, device="cpu")
-FEATURES = config.Features(scaling="standardize")
-
-Write = Callable[..., Path]
+NETWORK = {"blocks": 2, "hidden": 4, "kernels": [3, 3], "noise_std": 0.1}
+TRAINING = {"epochs": 6, "batch_size": 2, "learning_rate": 1e-3, "checkpoint_every": 2}
 
 
-def train(
-    features: Path,
-    output: Path,
-    training: config.Training = TRAINING,
-    flow: config.Flow = FLOW,
-    seed: int = 0,
-    foreground: Path | None = None,
-    scaling: config.Features = FEATURES,
-    take_up: bool = True,
-) -> None:
-    train_flow(
-        open_input(features, foreground, "nearest"),
-        scaling,
-        flow,
-        training,
-        seed,
-        output,
-        output.with_suffix(".jsonl"),
-        output.with_suffix(".pt"),
-        take_up,
+def settings(scaling: str = "standardize", network: dict[str, Any] | None = None, **training: Any) -> Settings:
+    return Settings.model_validate(
+        {"scaling": scaling, "network": NETWORK | (network or {}), "training": TRAINING | training}
     )
 
 
-def losses(output: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in output.with_suffix(".jsonl").read_text().splitlines()]
+def work_in(folder: Path) -> Work:
+    folder.mkdir(exist_ok=True)
+    return Work(torch.device("cpu"), 1, folder / "checkpoint.pt", "fingerprint")
+
+
+def losses(work: Work) -> list[float]:
+    return [record["loss"] for record in work.history]
+
+
+def assert_same(first: Model, second: Model) -> None:
+    assert first.metadata == second.metadata
+    assert first.tensors.keys() == second.tensors.keys()
+    assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
 
 @pytest.mark.parametrize("noise", ["none", "uniform", "softflow", "simplenet"])
-def test_same_seed_same_bytes_and_the_loss_falls(write_features: Write, tmp_path: Path, noise: str) -> None:
-    features = write_features()
-    flow = FLOW.model_copy(update={"noise": noise})
-    longer = TRAINING.model_copy(update={"epochs": 25})
-    for name in ("first", "second"):
-        train(features, tmp_path / f"{name}.safetensors", longer, flow)
-    assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "second.safetensors").read_bytes()
-    history = losses(tmp_path / "first.safetensors")
-    assert len(history) == 25
-    assert sum(history[-8:]) < sum(history[:8])
-    train(features, tmp_path / "other.safetensors", longer, flow, seed=1)
-    assert (tmp_path / "first.safetensors").read_bytes() != (tmp_path / "other.safetensors").read_bytes()
-    assert not list(tmp_path.glob("*.pt"))
+def test_same_seed_same_bytes_and_the_loss_falls(tmp_path: Path, noise: str) -> None:
+    chosen, samples = settings(network={"noise": noise}, epochs=25), random_samples()
+    works = [work_in(tmp_path / name) for name in ("first", "second", "other")]
+    models = [train_flow(samples, chosen, seed, work) for seed, work in zip((0, 0, 1), works, strict=True)]
+    for name, model in zip("abc", models, strict=True):
+        write_model(tmp_path / name, model)
+    first, second, other = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == second != other
+    assert losses(works[0]) == losses(works[1]) != losses(works[2])
+    assert [record["epoch"] for record in works[0].history] == list(range(1, 26))
+    assert all(record.keys() == {"epoch", "loss", "seconds"} for record in works[0].history)
+    assert sum(losses(works[0])[-8:]) < sum(losses(works[0])[:8])
 
 
-def test_a_killed_training_goes_on_and_ends_the_same(write_features: Write, tmp_path: Path) -> None:
-    features = write_features()
-    training = TRAINING.model_copy(update={"epochs": 60, "checkpoint_every": 10})
-    train(features, tmp_path / "whole.safetensors", training)
+def test_a_training_leaves_the_samples_as_they_are(tmp_path: Path) -> None:
+    samples = random_samples()
+    before = samples.values.copy()
+    train_flow(samples, settings("none"), 0, work_in(tmp_path))
+    assert np.array_equal(samples.values, before)
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen, samples = settings(epochs=60, checkpoint_every=10), random_samples()
+    whole = work_in(tmp_path / "whole")
+    expected = train_flow(samples, chosen, 0, whole)
     program = textwrap.dedent(
         f"""
         import sys
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_training import train
-        from multiflow.config import Training
-        train(
-            Path({str(features)!r}), Path(sys.argv[1]), Training(**{training.model_dump()!r})
-        )
+        from test_training import *
+        train_flow(random_samples(), Settings(**{chosen.model_dump()!r}), 0, work_in(Path({str(tmp_path)!r})))
         """
     )
-    output = tmp_path / "killed.safetensors"
-    process = subprocess.Popen([sys.executable, "-c", program, str(output)])
-    checkpoint = output.with_suffix(".pt")
-    while not checkpoint.exists():
+    process = subprocess.Popen([sys.executable, "-c", program])
+    work = work_in(tmp_path)
+    while not work.checkpoint.exists():
         assert process.poll() is None, "the training ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not output.exists()
-    train(features, output, training)
-    assert output.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
-    assert losses(output) == losses(tmp_path / "whole.safetensors")
-
-
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(write_features: Write, tmp_path: Path) -> None:
-    features = write_features()
-    whole, output = tmp_path / "whole.safetensors", tmp_path / "flow.safetensors"
-    train(features, whole)
-    output.with_suffix(".pt").write_bytes(b"not a checkpoint")
-    train(features, output)
-    assert output.read_bytes() == whole.read_bytes()
-
-
-def test_a_finished_training_whose_outputs_were_deleted_is_not_repeated(
-    write_features: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    features = write_features()
-    output = tmp_path / "flow.safetensors"
-    train(features, output)
-    made, log = output.read_bytes(), output.with_suffix(".jsonl").read_bytes()
-    output.unlink()
-    output.with_suffix(".jsonl").unlink()
-    caplog.clear()
     with caplog.at_level("INFO", logger="multiflow"):
-        train(features, output)
-    assert "taken up" in caplog.text
-    assert "training on" not in caplog.text
-    assert (output.read_bytes(), output.with_suffix(".jsonl").read_bytes()) == (made, log)
-    caplog.clear()
-    with caplog.at_level("INFO", logger="multiflow"):
-        train(features, output, seed=1)
-    assert "training on" in caplog.text
-    assert output.read_bytes() != made
+        assert_same(train_flow(samples, chosen, 0, work), expected)
+    assert losses(work) == losses(whole)
+    assert "resumed from" in caplog.text
 
 
-def test_a_training_that_is_not_to_be_taken_up_leaves_no_second_name(write_features: Write, tmp_path: Path) -> None:
-    features, output = write_features(), tmp_path / "flow.safetensors"
-    train(features, output, take_up=False)
-    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (1, 1)
-    train(features, output)
-    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (2, 2)
-    forget_second_names(tmp_path)
-    assert (output.stat().st_nlink, output.with_suffix(".jsonl").stat().st_nlink) == (1, 1)
+def test_a_training_goes_on_from_every_checkpoint_with_the_same_bits(tmp_path: Path) -> None:
+    chosen, samples = settings(network={"noise": "softflow"}), random_samples()
+    whole = work_in(tmp_path)
+    expected = train_flow(samples, chosen, 0, whole)
+    stored = torch.load(whole.checkpoint, weights_only=True)
+    assert len(stored["history"]) == 4
+    work = work_in(tmp_path)
+    assert_same(train_flow(samples, chosen, 0, work), expected)
+    assert losses(work) == losses(whole)
 
 
-def test_scaling_of_the_training_set_travels_with_the_flow(write_features: Write, tmp_path: Path) -> None:
-    features = write_features(value=5.0)
-    output = tmp_path / "flow.safetensors"
-    train(features, output)
-    _, scaling = load_trained_flow(output)
-    data, _ = open_input(features, None, "nearest").load("train", scaling)
+def test_scaling_of_the_training_set_travels_with_the_flow(tmp_path: Path) -> None:
+    samples = random_samples(value=5.0)
+    model = train_flow(samples, settings(), 0, work_in(tmp_path))
+    _, scaling = from_model(model, "flow")
+    data, _ = load_inputs(samples, settings(), scaling)
     assert data.mean().abs() < 1e-5
     assert data.std() == pytest.approx(1.0, abs=1e-2)
 
 
-def test_one_camera_has_no_neighbours_and_trains(write_features: Write, tmp_path: Path) -> None:
-    features = write_features(cameras=["C1"])
-    train(features, tmp_path / "flow.safetensors")
-    flow, _ = load_trained_flow(tmp_path / "flow.safetensors")
+def test_a_channel_that_never_varies_is_not_divided_by_zero(tmp_path: Path) -> None:
+    samples = random_samples()
+    samples.values[:, :, 2] = 3
+    _, scaling = from_model(train_flow(samples, settings(), 0, work_in(tmp_path)), "flow")
+    assert (scaling.mean[2], scaling.std[2]) == (3, 1)
+
+
+def test_the_loss_sees_the_foreground_alone(tmp_path: Path) -> None:
+    # One pixel's worth of messages crosses the border, so the kernels see a pixel only.
+    chosen = settings("none", {"kernels": [1, 1], "noise": "none"})
+    samples = random_samples()
+    other = MemorySamples(np.where(samples.masks[:, :, None], samples.values, np.float32(9)), samples.masks)
+    works = work_in(tmp_path), work_in(tmp_path / "other")
+    assert_same(train_flow(samples, chosen, 0, works[0]), train_flow(other, chosen, 0, works[1]))
+    assert losses(works[0]) == losses(works[1])
+
+
+def test_one_camera_has_no_neighbours_and_trains(tmp_path: Path) -> None:
+    flow, _ = from_model(train_flow(random_samples(views=1), settings(), 0, work_in(tmp_path)), "flow")
     assert flow.graph.edges == ()
 
 
-def test_amp_trains(write_features: Write, tmp_path: Path) -> None:
-    train(write_features(), tmp_path / "flow.safetensors", TRAINING.model_copy(update={"amp": True}))
-    assert len(losses(tmp_path / "flow.safetensors")) == TRAINING.epochs
+def test_amp_trains(tmp_path: Path) -> None:
+    work = work_in(tmp_path)
+    train_flow(random_samples(), settings(amp=True), 0, work)
+    assert len(losses(work)) == TRAINING["epochs"]
 
 
-def test_an_incomplete_batch_is_left_out_or_not(write_features: Write, tmp_path: Path) -> None:
-    features = write_features(train=3)
-    kept = TRAINING.model_copy(update={"drop_last": False})
-    train(features, tmp_path / "kept.safetensors", kept)
-    train(features, tmp_path / "left.safetensors")
-    assert losses(tmp_path / "kept.safetensors") != losses(tmp_path / "left.safetensors")
+def test_an_incomplete_batch_is_left_out_or_not(tmp_path: Path) -> None:
+    samples, works = random_samples(3), [work_in(tmp_path / name) for name in ("kept", "left")]
+    for work, drop in zip(works, (False, True), strict=True):
+        train_flow(samples, settings(drop_last=drop), 0, work)
+    assert losses(works[0]) != losses(works[1])
 
 
-def test_a_diverged_training_whose_loss_is_finite_gives_no_flow(write_features: Write, tmp_path: Path) -> None:
+def test_a_diverged_training_whose_loss_is_finite_gives_no_flow(tmp_path: Path) -> None:
     # In the last of these three steps the loss is still finite, but its gradient is not.
-    diverging = TRAINING.model_copy(update={"learning_rate": 1.5e8, "epochs": 3, "batch_size": 6})
-    with pytest.raises(InputError, match=r"after the last epoch: expected finite parameters.*learning_rate"):
-        train(write_features(), tmp_path / "flow.safetensors", diverging)
-    assert len(losses(tmp_path / "flow.safetensors")) == 3
-    assert not (tmp_path / "flow.safetensors").exists()
+    work = work_in(tmp_path)
+    with pytest.raises(InputError, match=r"part: after the last epoch: expected finite parameters.*learning_rate"):
+        train_flow(random_samples(), settings(learning_rate=1.5e8, epochs=3, batch_size=6), 0, work)
+    assert len(losses(work)) == 3
 
 
-def test_mistakes(write_features: Write, write_foreground: Write, tmp_path: Path) -> None:
-    output = tmp_path / "flow.safetensors"
-    with pytest.raises(InputError, match=r"expected at least training.batch_size = 9 samples, found 6"):
-        train(write_features(), output, TRAINING.model_copy(update={"batch_size": 9}))
-    with pytest.raises(InputError, match=r"epoch \d+: expected a finite loss, found (nan|inf)"):
-        train(write_features(value=float("nan")), output, scaling=config.Features())
-    with pytest.raises(InputError, match=r"expected the samples of .*features.h5, found others"):
-        train(write_features(), output, foreground=write_foreground(train=5))
-    with pytest.raises(InputError, match=r"expected a CUDA device, found none"):
-        train(write_features(), output, TRAINING.model_copy(update={"device": "cuda"}))
-    assert not output.exists()
+def test_a_training_that_learns_nothing_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train_flow(random_samples(), settings(learning_rate=100.0, epochs=2), 0, work_in(tmp_path))
+    assert "part: the mean loss of the last epoch is" in caplog.text
+    assert "the flow has learned nothing" in caplog.text
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"part: train: expected at least training.batch_size = 9 samples, found 6"):
+        train_flow(random_samples(), settings(batch_size=9), 0, work_in(tmp_path))
+    with pytest.raises(InputError, match=r"part: epoch 1: expected a finite loss, found nan"):
+        train_flow(random_samples(value=float("nan")), settings("none"), 0, work_in(tmp_path))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from multiflow.errors import InputError
-from multiflow.views import CameraGraph, camera_graph
+from multiflow.base.errors import InputError
+from multiflow.methods.multiflow.camera_graph import CameraGraph, camera_graph
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from multiflow.views import CameraGraph
+from multiflow.methods.multiflow.camera_graph import CameraGraph
 
 __all__ = ["bias_matrix", "fused_convolution", "message_sources", "replicate_pad"]
 

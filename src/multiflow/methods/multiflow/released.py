@@ -6,32 +6,42 @@ permutations aren't in it: they follow from the block number and the legacy NumP
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast, get_args
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from multiflow.errors import InputError
-from multiflow.flow.coupling import OUTPUT_LIMIT, CouplingBlock
-from multiflow.flow.model import MultiFlow, channel_permutations
-from multiflow.flow.st_network import Fusion, StNetwork
-from multiflow.views import Connections, camera_graph
-from multiflow.weights import read_checkpoint
+from multiflow.base.errors import InputError
+from multiflow.base.weights import read_checkpoint
+from multiflow.methods.multiflow.camera_graph import Connections, camera_graph
+from multiflow.methods.multiflow.network.coupling import CouplingBlock
+from multiflow.methods.multiflow.network.model import MultiFlow, channel_permutations
+from multiflow.methods.multiflow.network.st_network import StNetwork
+from multiflow.methods.multiflow.settings import Fusion, Network
 
-__all__ = ["RELEASED_CLAMP_SLOPE", "export_released", "import_released"]
+__all__ = ["RELEASED", "export_released", "import_released"]
 
-RELEASED_CLAMP_SLOPE = 0.636
-"""The released code's value of 2/pi."""
+RELEASED = Network(
+    attention="released",
+    clamp_slope=0.636,  # in place of 2/pi
+    noise_std=0.15,
+    softflow_exponent=2.0,
+    condition_scale=20.0,
+    transform_first="first",
+)
+"""The network of the released code, as ``config/released.yaml`` has it."""
 
 _NAME = re.compile(r"module_list\.(\d+)\.s[12]\.(.+)")
 _VIEW = re.compile(r"(?:gamma|conv_scale)(\d+)")
-# What the released code has no setting for.
-_OF_ATTENTION = {"attention": "released", "attention_heads": 1}
-_RELEASED = _OF_ATTENTION | {"gamma": True, "condition_per_feature": False, "output_limit": OUTPUT_LIMIT}
+# What the released code has settings for, or what its parameters show; all else must be as in RELEASED.
+_FREE = {"blocks", "hidden", "kernels", "clamp", "connections", "fusion"}
+# These only matter in a training.
+_FREE |= {"noise", "noise_std", "softflow_exponent", "condition_scale"}
+_OF_ATTENTION = {"attention", "attention_heads"}
 _LISTED = 5
 _MOST_VIEWS = 10
 
@@ -40,8 +50,7 @@ def import_released(
     checkpoint: str | Path | Mapping[str, Tensor],
     *,
     fusion: Fusion | None = None,
-    clamp: float = 1.9,
-    clamp_slope: float = RELEASED_CLAMP_SLOPE,
+    clamp: float = RELEASED.clamp,
 ) -> MultiFlow:
     """Return the flow of a checkpoint of the released code.
 
@@ -50,7 +59,9 @@ def import_released(
         fusion: needed for a checkpoint with attention, where self-attention and cross-view attention have the
             same parameters; else found from the checkpoint.
         clamp: limit of the soft clamping, a setting of the released code; not in the checkpoint.
-        clamp_slope: factor of the soft clamping; not in the checkpoint.
+
+    Returns:
+        The flow. Of its noise the checkpoint says only whether there was any.
 
     Raises:
         InputError: the file can't be read, or its parameters aren't those of an architecture that this
@@ -78,24 +89,28 @@ def import_released(
     # s1 gives scale and shift of the second half, s2 those of the first.
     halves = [_kernel(source, state, f"{first}.{name}.conv_scale0_1.weight")[0] for name in ("s1", "s2")]
     channels = sum(halves) // 2
+    connections = _connections(rest)
+    values = {
+        "blocks": len(nodes),
+        "hidden": hidden,
+        "kernels": [_kernel(source, state, f"module_list.{node}.s1.conv_scale0_0.weight")[3] for node in nodes],
+        "clamp": clamp,
+        "connections": connections,
+        "fusion": _fusion(source, rest, fusion),
+        "noise": "simplenet" if in_channels > channels // 2 else "none",
+    }
     try:
-        flow = MultiFlow(
-            channels,
-            camera_graph(views, _connections(rest)),
-            blocks=len(nodes),
-            hidden=hidden,
-            kernels=[_kernel(source, state, f"module_list.{node}.s1.conv_scale0_0.weight")[3] for node in nodes],
-            clamp=clamp,
-            clamp_slope=clamp_slope,
-            fusion=_fusion(source, rest, fusion),
-            conditional=in_channels > channels // 2,
-            # Every value is replaced below; a generator of its own leaves the global one alone.
-            generator=torch.Generator(),
-        )
+        settings = Network(**RELEASED.model_dump() | values)
+        # Every value is replaced below; a generator of its own leaves the global one alone.
+        flow = MultiFlow(channels, camera_graph(views, connections), settings, generator=torch.Generator())
+    except ValidationError as error:
+        problems = [
+            ": ".join([source, *map(str, each["loc"]), each["msg"].removeprefix("Value error, ")])
+            for each in error.errors()
+        ]
+        raise InputError(problems) from None
     except InputError as error:
-        raise InputError(
-            [line if line.startswith(source) else f"{source}: {line}" for line in error.problems]
-        ) from None
+        raise InputError([f"{source}: {line}" for line in error.problems]) from None
     parameters = dict(_released_parameters(flow))
     _compare(source, state, parameters)
     flow.to(state[f"{first}.s1.conv_scale0_0.weight"].dtype)
@@ -111,21 +126,14 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
     Raises:
         InputError: the released code has no such flow.
     """
+    free = _FREE | (_OF_ATTENTION if flow.settings.fusion == "conv2d" else set())
     problems = [
-        f"flow: {name}: expected {released}, found {getattr(flow, name)}: the released code has no other"
-        for name, released in _RELEASED.items()
-        if getattr(flow, name) != released and (name not in _OF_ATTENTION or flow.fusion != "conv2d")
+        f"flow: {name}: expected {getattr(RELEASED, name)}, found {getattr(flow.settings, name)}: the released code "
+        "has no other"
+        for name in Network.model_fields.keys() - free
+        if getattr(flow.settings, name) != getattr(RELEASED, name)
     ]
-    if flow.transform_first != "first":
-        problems.append(
-            f"flow: transform_first: expected first, found {flow.transform_first}: "
-            "the released code can't transform the second half first"
-        )
-    if not math.isclose(flow.clamp_slope, RELEASED_CLAMP_SLOPE):
-        problems.append(
-            f"flow: clamp_slope: expected {RELEASED_CLAMP_SLOPE}, found {flow.clamp_slope:g}: "
-            "the released code has no other, it would compute other latents"
-        )
+    problems.sort()
     if all(flow.graph != camera_graph(flow.graph.views, kind) for kind in get_args(Connections)):
         problems.append(f"flow: expected connections {', '.join(get_args(Connections))}, found the graph {flow.graph}")
     if flow.graph.views > _MOST_VIEWS:
@@ -142,7 +150,7 @@ def export_released(flow: MultiFlow) -> dict[str, Tensor]:
 
 def _released_parameters(flow: MultiFlow) -> Iterator[tuple[str, Tensor]]:
     """Yield the released name of each parameter and the part of ours that holds it."""
-    first_node = flow.graph.views + flow.conditional + 1
+    first_node = flow.graph.views + 1 + (flow.settings.condition_channels(flow.channels) > 0)
     for block, coupling in enumerate(flow.couplings):
         # s2 reads the second half and transforms the first; s1 the other way round.
         for name, half in (("s1", 1), ("s2", 0)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
 
 __all__ = ["anomaly_map", "loss"]
@@ -31,18 +29,9 @@ def anomaly_map(latents: Tensor, log_determinant: Tensor, foreground: Tensor | N
     return (energy - log_determinant) / latents.shape[2]
 
 
-def loss(
-    latents: Tensor,
-    log_determinant: Tensor,
-    foreground: Tensor | None = None,
-    *,
-    reduction: Literal["all", "view"] = "all",
-) -> Tensor:
+def loss(latents: Tensor, log_determinant: Tensor, foreground: Tensor | None = None) -> Tensor:
     """Return the mean of the anomaly map over all pixels, the background included, as the released code does.
 
-    Args:
-        reduction: ``all`` for the scalar that is minimised, ``view`` for a mean per view image ``[B, V]``.
-            The other arguments are those of `anomaly_map`.
+    The arguments are those of `anomaly_map`.
     """
-    scores = anomaly_map(latents, log_determinant, foreground)
-    return scores.mean() if reduction == "all" else scores.mean(dim=(2, 3))
+    return anomaly_map(latents, log_determinant, foreground).mean()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from multiflow.flow.attention import AttentionRule, EdgeAttention
-from multiflow.flow.convolution import bias_matrix, fused_convolution, message_sources, replicate_pad
-from multiflow.views import CameraGraph
+from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network.attention import EdgeAttention
+from multiflow.methods.multiflow.network.convolution import (
+    bias_matrix,
+    fused_convolution,
+    message_sources,
+    replicate_pad,
+)
+from multiflow.methods.multiflow.settings import Network
 
-__all__ = ["Fusion", "StNetwork"]
-
-Fusion = Literal["conv2d", "self_attention", "cross_view_attention"]
+__all__ = ["StNetwork"]
 
 
 class StNetwork(nn.Module):
@@ -27,11 +29,9 @@ class StNetwork(nn.Module):
         graph: which view receives messages from which.
         in_channels: channels read, the condition included.
         out_channels: channels returned (scale and shift).
-        hidden: channels between the two convolutions.
         kernel: kernel size of all convolutions, odd.
-        fusion: what a message reads: the neighbour itself, or attention before the convolution.
-        attention, attention_heads: which attention, see `EdgeAttention`.
-        gamma: whether the output is scaled by a learned scalar per view; else by 1.
+        settings: ``hidden`` channels between the two convolutions; whether ``fusion`` has an attention before the
+            second one, see `EdgeAttention`; whether the output is scaled by a learned ``gamma``, else by 1.
         generator: source of the initial parameters; the global one by default.
     """
 
@@ -40,16 +40,13 @@ class StNetwork(nn.Module):
         graph: CameraGraph,
         in_channels: int,
         out_channels: int,
-        *,
-        hidden: int,
         kernel: int,
-        fusion: Fusion = "conv2d",
-        attention: AttentionRule = "released",
-        attention_heads: int = 1,
-        gamma: bool = True,
+        settings: Network,
+        *,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        hidden = settings.hidden
         self.graph = graph
         self.padding = kernel // 2
         self.in_weights = nn.ParameterList(
@@ -64,20 +61,13 @@ class StNetwork(nn.Module):
         # A row per kernel, in the same order: the rows of a view are added up in the forward pass.
         self.out_biases = nn.Parameter(torch.empty(graph.views + len(graph.edges), out_channels))
         self.gamma: Tensor
-        if gamma:
+        if settings.gamma:
             self.gamma = nn.Parameter(torch.zeros(graph.views))
         else:
             self.register_buffer("gamma", torch.ones(graph.views), persistent=False)
         self.attention: EdgeAttention | None = None
-        if fusion != "conv2d" and graph.edges:
-            self.attention = EdgeAttention(
-                graph,
-                hidden,
-                cross_view=fusion == "cross_view_attention",
-                rule=attention,
-                heads=attention_heads,
-                generator=generator,
-            )
+        if settings.fusion != "conv2d" and graph.edges:
+            self.attention = EdgeAttention(graph, settings, generator=generator)
         # The default of nn.Conv2d for each convolution that is part of a fused one.
         in_bound = (in_channels * kernel**2) ** -0.5
         out_bound = (hidden * kernel**2) ** -0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
 
 __all__ = ["CameraGraph", "Connections", "camera_graph"]
 

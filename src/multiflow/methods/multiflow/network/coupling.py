@@ -8,14 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from multiflow.flow.attention import AttentionRule
-from multiflow.flow.st_network import Fusion, StNetwork
-from multiflow.views import CameraGraph
+from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network.st_network import StNetwork
+from multiflow.methods.multiflow.settings import Network
 
-__all__ = ["OUTPUT_LIMIT", "CouplingBlock"]
-
-OUTPUT_LIMIT = 1e6
-"""The released code clamps a block's outputs to plus and minus this value; the paper doesn't mention it."""
+__all__ = ["CouplingBlock"]
 
 
 class CouplingBlock(nn.Module):
@@ -24,48 +21,37 @@ class CouplingBlock(nn.Module):
     The scale is clamped softly: log s = clamp_slope * clamp * atan(s' / clamp).
 
     Args:
+        graph: which view receives messages from which.
         channels: channels of a view; the first half has channels // 2.
-        condition_channels: channels of the condition that the st-networks read; 0 without one.
-        first: which half is transformed first, ``first`` (released code) or ``second`` (paper equation 2).
-        output_limit: outputs are clamped to plus and minus this value, if there is one.
+        kernel: kernel size of the st-networks.
+        settings: ``clamp``, ``clamp_slope``, ``transform_first``, ``output_limit``, and those of the st-networks.
+        generator: source of the initial parameters; the global one by default.
     """
 
     def __init__(
         self,
         graph: CameraGraph,
         channels: int,
-        *,
-        hidden: int,
         kernel: int,
-        clamp: float,
-        clamp_slope: float,
-        fusion: Fusion,
-        attention: AttentionRule,
-        attention_heads: int,
-        gamma: bool,
-        condition_channels: int,
-        first: str,
-        output_limit: float | None,
+        settings: Network,
+        *,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.clamp = clamp
-        self.clamp_slope = clamp_slope
-        self.output_limit = output_limit
+        self.clamp = settings.clamp
+        self.clamp_slope = settings.clamp_slope
+        self.output_limit = settings.output_limit
         self.sizes = [channels // 2, channels - channels // 2]
-        self.order = (0, 1) if first == "first" else (1, 0)
+        self.order = (0, 1) if settings.transform_first == "first" else (1, 0)
+        condition_channels = settings.condition_channels(channels)
         # networks[h] returns scale and shift of half h, and reads the other half.
         self.networks = nn.ModuleList(
             StNetwork(
                 graph,
                 self.sizes[1 - half] + condition_channels,
                 2 * self.sizes[half],
-                hidden=hidden,
-                kernel=kernel,
-                fusion=fusion,
-                attention=attention,
-                attention_heads=attention_heads,
-                gamma=gamma,
+                kernel,
+                settings,
                 generator=generator,
             )
             for half in (0, 1)

@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiflow.views import CameraGraph
+from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.settings import Network
 
-__all__ = ["AttentionRule", "EdgeAttention"]
-
-AttentionRule = Literal["paper", "released"]
+__all__ = ["EdgeAttention"]
 
 
 class EdgeAttention(nn.Module):
     """Attention per message, with a layer norm and a ReLU behind it (paper section 4.6).
 
-    Queries, keys and values are the positions of the sending view (self-attention). With ``cross_view``, the
-    queries are those of the receiving view; the keys, too, under the rule of the paper, whose layer norm stands
-    before the ReLU. In the released code the keys are those of the sending view and the ReLU comes first. There
-    are neither position codes nor residual connections.
+    Queries, keys and values are the positions of the sending view (self-attention). Across views, the queries are
+    those of the receiving view; the keys, too, under the rule of the paper, whose layer norm comes before the ReLU.
+    In the released code the keys are those of the sending view and the ReLU comes first. There are neither position
+    codes nor residual connections.
 
     Args:
         graph: which view receives messages from which.
-        hidden: channels of a view.
-        cross_view: attention between two views instead of within the sending one.
-        rule: ``paper`` or ``released``.
-        heads: number of heads, a divisor of ``hidden``; 1 in the released code, not given in the paper.
+        settings: ``hidden`` channels of a view, ``fusion``, rule and heads of the ``attention``.
         generator: source of the initial parameters; the global one by default.
     """
 
     sending: Tensor
     receiving: Tensor
 
-    def __init__(
-        self,
-        graph: CameraGraph,
-        hidden: int,
-        *,
-        cross_view: bool,
-        rule: AttentionRule = "released",
-        heads: int = 1,
-        generator: torch.Generator | None = None,
-    ) -> None:
+    def __init__(self, graph: CameraGraph, settings: Network, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        edges = len(graph.edges)
-        self.cross_view = cross_view
-        self.rule = rule
-        self.heads = heads
+        edges, hidden = len(graph.edges), settings.hidden
+        self.cross_view = settings.fusion == "cross_view_attention"
+        self.rule = settings.attention
+        self.heads = settings.attention_heads
         self.register_buffer("sending", torch.tensor([e[0] for e in graph.edges], dtype=torch.long), persistent=False)
         self.register_buffer("receiving", torch.tensor([e[1] for e in graph.edges], dtype=torch.long), persistent=False)
         self.in_weight = nn.Parameter(torch.empty(edges, 3 * hidden, hidden))

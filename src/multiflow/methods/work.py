@@ -1,0 +1,88 @@
+"""What a training gets beside its data: where it computes, how it reports, and how it survives a kill."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multiflow.base.files import atomic_path
+from multiflow.base.progress import Progress
+from multiflow.methods.checks import checked_number
+
+__all__ = ["Work"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Work:
+    """One training's place of work.
+
+    Args:
+        device: where it computes.
+        threads: CPU threads; torch is set to as many already.
+        checkpoint: file that outlives a killed job; it is removed when the training has ended.
+        fingerprint: checksum of all that decides the training's result; a checkpoint of another one is not used.
+        weights: files of the pretrained networks that the method's needs name, by network.
+        history: what :meth:`record` noted, a line of the history file each.
+        place: experiment and class, for errors.
+    """
+
+    device: torch.device
+    threads: int
+    checkpoint: Path
+    fingerprint: str
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    place: str = "a training"
+
+    def record(self, **values: float) -> None:
+        """Note a step of the training, such as ``epoch`` and ``loss``: figures draw it.
+
+        Raises:
+            InputError: a value is no number; at once, so that no finished training is lost by it.
+        """
+        self.history.append({name: checked_number(value, f"{self.place}: {name}") for name, value in values.items()})
+
+    def progress(self, verb: str, total: int, unit: str, *, done: int = 0) -> Progress:
+        """Show how far the training is; see :class:`multiflow.base.progress.Progress`."""
+        return Progress(logging.getLogger("multiflow.methods"), verb, total, unit, done=done)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint: tensors and plain values, as :func:`torch.save` takes them."""
+        with atomic_path(self.checkpoint) as temporary:
+            torch.save({"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}, temporary)
+
+    def resume(self, restore: Callable[[Any], None]) -> bool:
+        """Go on from the checkpoint of the same training, if there is one.
+
+        Args:
+            restore: takes what :meth:`save` was given.
+
+        Returns:
+            Whether there was one.
+        """
+        if not self.checkpoint.exists():
+            return False
+        try:
+            stored = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file; none may stop a training
+            logger.warning("%s: unreadable checkpoint (%s); starting anew", self.checkpoint, type(error).__name__)
+            return False
+        if stored.get("fingerprint") != self.fingerprint:
+            logger.info("%s: checkpoint of other settings or data; starting anew", self.checkpoint)
+            return False
+        restore(stored["state"])
+        self.history = stored["history"]
+        logger.info("resumed from %s after %d steps", self.checkpoint, len(self.history))
+        return True
+
+    def history_lines(self) -> str:
+        """The history as JSON lines."""
+        return "".join(json.dumps(record) + "\n" for record in self.history)
