@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from snakemake.utils import update_config
 
-from multiflow import config_docs
-from multiflow.config import Config, load_config, resolve_experiment
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
+from multiflow.config import Config, documentation, load_config, read_overlays, write_configuration
+from multiflow.methods.multiflow.settings import Network, Settings
 
 CONFIG = Path(__file__).parents[2] / "config"
+DOCS = CONFIG.parent / "docs"
 
 
 def merged(*overlays: str) -> dict[str, Any]:
@@ -26,30 +29,46 @@ def merged(*overlays: str) -> dict[str, Any]:
     return values
 
 
+def changed(*overlays: str, **change: Any) -> Config:
+    values = deepcopy(merged(*overlays))
+    update_config(values, change)
+    return load_config(values)
+
+
+def settings_of(config: Config, experiment: str, class_name: str | None = None) -> Settings:
+    settings = config.experiment(experiment, class_name).settings
+    assert isinstance(settings, Settings)
+    return settings
+
+
 def test_the_paper_is_the_default() -> None:
     config = load_config(merged())
     assert len(config.dataset.classes) == 30
     assert len(config.seeds) == 5
-    assert len(config.experiments) == 10
-    assert (config.training.epochs, config.training.learning_rate, config.training.betas) == (
-        112,
-        2e-4,
-        (0.9, 0.95),
-    )
-    assert config.flow.noise_std**2 == pytest.approx(0.15)
-    assert config.evaluation.sample_score == "max"
-    flow = config.flow
-    assert (flow.attention, flow.transform_first, flow.condition_scale) == ("paper", "second", 1.0)
-    assert flow.clamp_slope == pytest.approx(2 / math.pi)
-    assert (config.foreground.to_grid, config.foreground.empty) == ("nearest", "foreground")
+    assert len(config.experiments) == 11
+    experiment, settings = config.experiment("multiflow"), settings_of(config, "multiflow")
+    training, network = settings.training, settings.network
+    assert (training.epochs, training.learning_rate, training.betas) == (112, 2e-4, (0.9, 0.95))
+    assert network.noise_std**2 == pytest.approx(0.15)
+    assert (network.attention, network.transform_first, network.condition_scale) == ("paper", "second", 1.0)
+    assert network.clamp_slope == pytest.approx(2 / math.pi)
+    assert experiment.evaluation.sample_score == "max"
+    foreground = experiment.foreground
+    assert (foreground.to_grid, foreground.empty, foreground.background) == ("nearest", "foreground", "zero")
 
 
-def test_released_differs_where_it_should() -> None:
+def test_the_released_code_stands_beside_the_paper() -> None:
     config = load_config(merged("released.yaml"))
-    assert config.training.epochs == 40
-    assert config.flow.noise_std == 0.15
-    assert config.evaluation.sample_score == "mean"
-    assert config.foreground.to_grid == "bilinear"
+    experiment, settings = config.experiment("released"), settings_of(config, "released")
+    assert settings.training.epochs == 40
+    assert settings.network.noise_std == 0.15
+    assert experiment.evaluation.sample_score == "mean"
+    assert experiment.foreground.to_grid == "bilinear"
+    assert settings_of(config, "multiflow").training.epochs == 112
+    assert config.table_methods == ["multiflow", "released"]
+    # One set of features and segmentations serves both.
+    assert experiment.needs == config.experiment("multiflow").needs
+    assert experiment.segmentation == config.experiment("multiflow").segmentation
 
 
 def test_demo_renders_its_data() -> None:
@@ -58,51 +77,177 @@ def test_demo_renders_its_data() -> None:
     assert config.dataset.published is None
     assert len(config.seeds_of("multiflow")) >= 3
     assert set(config.experiments) == set(load_config(merged()).experiments)
+    assert list(config.features) == ["lite0"]
 
 
 def test_an_experiment_overrides_only_what_it_names() -> None:
     config = load_config(merged())
-    base, changed = resolve_experiment(config, "multiflow"), resolve_experiment(config, "no_cross_view")
-    assert changed.flow.connections == "none"
-    assert changed.flow.model_dump(exclude={"connections"}) == base.flow.model_dump(exclude={"connections"})
-    assert resolve_experiment(config, "with_background").foreground.method == "none"
+    base, other = settings_of(config, "multiflow"), settings_of(config, "no_cross_view")
+    assert other.network.connections == "none"
+    assert other.network.model_copy(update={"connections": "both"}) == base.network
+    assert other.training == base.training
+    assert config.experiment("with_background").foreground.method == "none"
+
+
+def test_an_experiment_may_lie_over_another_and_differ_by_class() -> None:
+    config = changed(
+        "released.yaml",
+        experiments={
+            "mine": {
+                "base": "released",
+                "network": {"connections": "none"},
+                "by_class": {"zipper": {"training": {"epochs": 7}}},
+            }
+        },
+    )
+    settings = settings_of(config, "mine", "usb")
+    assert (settings.network.connections, settings.network.noise_std, settings.training.epochs) == ("none", 0.15, 40)
+    assert config.experiment("mine").foreground == config.experiment("released").foreground
+    assert settings_of(config, "mine", "zipper").training.epochs == 7
+    assert settings_of(config, "mine", "zipper").network == settings.network
+
+
+def test_experiments_that_differ_after_the_training_share_a_model() -> None:
+    config = load_config(merged())
+    assert config.trained_as("background_ignored", "usb", 0) == "multiflow"
+    assert config.trained_as("no_cross_view", "usb", 0) == "no_cross_view"
+    alone = changed(experiments={"multiflow": {"seeds": [0]}})
+    assert alone.trained_as("background_ignored", "usb", 1) == "background_ignored"
+
+
+def test_an_overlay_changes_neither_the_first_experiment_nor_the_first_method() -> None:
+    overlay = {"experiments": {"background_ignored": {"seeds": [0]}, "mine": {}}, "methods": {"cflow": {}}}
+    as_snakemake_merges = deepcopy(overlay)
+    for block, values in merged().items():
+        if block in overlay:
+            as_snakemake_merges[block] |= {key: value for key, value in values.items() if key not in overlay[block]}
+        else:
+            as_snakemake_merges[block] = values
+    assert next(iter(as_snakemake_merges["experiments"])) == "background_ignored", "the test merges in another order"
+    config = load_config(as_snakemake_merges)
+    assert next(iter(config.experiments)) == "multiflow"
+    assert config.experiment("mine").method_name == "multiflow"
+    assert list(config.experiments)[-2:] == ["background_ignored", "mine"]
+    assert config.table_methods == ["multiflow"]
+
+
+def test_a_derived_experiments_own_change_comes_after_its_bases_changes_by_class() -> None:
+    values = merged()
+    update_config(values, {"experiments": {
+        "short": {"by_class": {"usb": {"training": {"epochs": 3}}}, "heading": "Short", "seeds": [7]},
+        "long": {"base": "short", "training": {"epochs": 9}},
+    }})  # fmt: skip
+    config = load_config(values)
+    epochs = {
+        (name, class_name): config.experiment(name, class_name).settings.training.epochs  # type: ignore[attr-defined]
+        for name in ("short", "long")
+        for class_name in ("usb", "toy")
+    }
+    assert epochs == {("short", "usb"): 3, ("short", "toy"): 112, ("long", "usb"): 9, ("long", "toy"): 9}
+    assert config.experiment("long").heading == "Multi-Flow"
+    assert config.seeds_of("long") == config.seeds
+    assert config.by_class_of("long") == ["usb"]
+
+
+def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_path: Path) -> None:
+    first = write_configuration(merged("demo.yaml"), tmp_path)
+    other = write_configuration(merged(), tmp_path, latest=True)
+    assert first != other
+    assert load_config(read_overlays([first])) == load_config(merged("demo.yaml"))
+    assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged())
+    assert list(load_config(read_overlays([first])).experiments) == list(load_config(merged()).experiments), (
+        "the first experiment is the one that is shown"
+    )
+    assert write_configuration(merged("demo.yaml"), tmp_path) == first
+    assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
 
 
 def test_an_overlay_drops_an_experiment_with_null() -> None:
-    values = merged()
-    values["experiments"]["self_attention"] = None
-    assert "self_attention" not in load_config(values).experiments
+    assert "self_attention" not in changed(experiments={"self_attention": None}).experiments
+
+
+TWO_WEIGHTS = {"b5_again": {"backbone": "tf_efficientnet_b5.aa_in1k", "weights": "b5.pth"}}
+CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"training": {"epochs": 0}}, "training.epochs: input should be greater than or equal to 1, found 0"),
-        ({"flow": {"bloks": 4}}, "flow.bloks: unknown key"),
-        ({"flow": {"blocks": 4}}, "kernels has 6 entries, blocks is 4"),
-        ({"flow": {"kernels": [3, 3, 3, 3, 3, 4]}}, "must be odd"),
+        (
+            {"methods": {"multiflow": {"training": {"epochs": 0}}}},
+            "methods.multiflow.training.epochs: input should be greater than or equal to 1, found 0",
+        ),
+        ({"methods": {"multiflow": {"network": {"bloks": 4}}}}, "methods.multiflow.network.bloks: unknown key"),
+        ({"methods": {"multiflow": {"network": {"blocks": 4}}}}, "kernels has 6 entries, blocks is 4"),
+        ({"methods": {"multiflow": {"network": {"kernels": [3, 3, 3, 3, 3, 4]}}}}, "must be odd"),
+        ({"methods": {"multiflow": {"training": {"betas": [2, 3]}}}}, "training.betas.0: input should be less than 1"),
+        (
+            {"methods": {"multiflow": {"network": {"noise_std": float("inf")}}}},
+            "network.noise_std: input should be a finite number",
+        ),
         ({"run": None}, "run: input should be a valid string, found None"),
         ({"run": "../elsewhere"}, "run: string should match pattern"),
+        ({"tables": {"method": ["multiflow"]}}, "tables.method: unknown key; docs/keys.md lists the keys"),
         ({"dataset": {"root": None}}, "set exactly one of dataset.root"),
+        ({"dataset": {"layout": "unreal_iad"}}, "dataset.layout: there is no layout unreal_iad; there are real_iad"),
+        ({"experiments": {"mine": {"network": {"fusion": "sum"}}}}, "experiments.mine.network.fusion: input should be"),
+        ({"experiments": {"mine": {"netwrok": {}}}}, "experiments.mine.netwrok: unknown key"),
+        ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
         (
-            {"experiments": {"mine": {"flow": {"fusion": "sum"}}}},
-            "experiments.mine.flow.fusion: input should be",
+            {"experiments": {"mine": {"by_class": {"moon": {"scale": 2.0}}}}},
+            "experiments.mine.by_class: moon not in dataset.classes",
         ),
         (
-            {"experiments": {"mine": {"classes": ["moon"]}}},
-            "experiments.mine.classes: moon not in dataset.classes",
+            {"experiments": {"mine": {"by_class": {"usb": {"scaling": "wide"}}}}},
+            "experiments.mine.by_class.usb.scaling: input should be 'none', 'constant' or 'standardize', found 'wide'",
         ),
-        ({"experiments": {"mine": {"foreground": {"dilation": 4}}}}, "experiments.mine.foreground.dilation: an exp"),
-        ({"seeds": [0, 0]}, "seeds: 0 stands there more than once"),
+        (
+            {"experiments": {"mine": {"foreground": {"background": "ignored", "empty": "background"}}}},
+            "background: ignored with empty: background leaves a view without foreground without any score",
+        ),
+        (
+            {"experiments": {"mine": {"evaluation": {"ground_truth_size": 64}}}},
+            "experiments.mine.evaluation.ground_truth_size: the ground truth is read once per run",
+        ),
+        ({"experiments": {"mine": {"method": "padim"}}}, "experiments.mine.method: there is no padim; give one of mu"),
+        (
+            {"experiments": {"mine": {"method": "my_lab.detector:Detector"}}},
+            "experiments.mine.method: my_lab.detector:Detector: cannot be imported (ModuleNotFoundError: No module",
+        ),
+        (
+            {"experiments": {"mine": {"method": "my_lab/detector.py:Detector"}}},
+            "experiments.mine.method: my_lab/detector.py:Detector: cannot be imported (FileNotFoundError: no file ",
+        ),
+        (
+            {"experiments": {"mine": {"method": "multiflow.methods:Detector"}}},
+            "experiments.mine.method: multiflow.methods:Detector: ",
+        ),
+        (
+            {"experiments": {"mine": {"method": "multiflow.config:Config"}}},
+            "method: multiflow.config:Config: expected a class with heading, reference, Settings, needs, train, scorer",
+        ),
+        ({"experiments": {"mine": {"base": "released"}}}, "experiments.mine.base: there is no experiment released"),
+        ({"experiments": CIRCLE}, "experiments.one.base: one is based on two is based on one; break the circle"),
+        (
+            {"tables": {"methods": ["multiflow", "cflow"]}},
+            "tables.methods: there is no experiment cflow; there are ",
+        ),
+        (
+            {"experiments": {"mine": {"features": "b6"}}},
+            "experiments.mine: its method needs the features b6; the run's features block has b5",
+        ),
+        (
+            {"features": TWO_WEIGHTS},
+            "features.b5_again: found weights: b5.pth for tf_efficientnet_b5.aa_in1k, and hub for the same ",
+        ),
+        ({"seeds": [0, 0]}, "seeds: found 0 more than once"),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
-        ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: C1 stands there more than once"),
+        ({"seeds": []}, "seeds: list should have at least 1 item"),
+        ({"experiments": {"mine": {"seeds": []}}}, "experiments.mine.seeds: value should have at least 1 item"),
+        ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: found C1 more than once"),
         ({"dataset": {"cameras": ["C1"]}}, "dataset.published: real-iad-multi-view stands only beside the same data"),
         ({"dataset": {"annotations": "realiad_jsons_sv"}}, "with dataset.annotations: realiad_jsons; found realiad_js"),
         ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: Real-IAD's; found mine"),
-        ({"experiments": {"mine": {"seeds": []}}}, "experiments.mine.seeds: value should have at least 1 item"),
-        ({"training": {"betas": [2, 3]}}, "training.betas.0: input should be less than 1"),
-        ({"flow": {"noise_std": float("inf")}}, "flow.noise_std: input should be a finite number"),
-        ({"seeds": []}, "seeds: list should have at least 1 item"),
     ],
 )
 def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected: str) -> None:
@@ -110,38 +255,78 @@ def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected
     update_config(values, change)
     with pytest.raises(InputError) as caught:
         load_config(values, "config/config.yaml")
-    assert any(expected in problem for problem in caught.value.problems), caught.value.problems
-    assert all(problem.startswith("config/config.yaml: ") for problem in caught.value.problems)
-    assert all("\n" not in problem for problem in caught.value.problems)
+    (problem,) = caught.value.problems
+    assert problem.startswith("config/config.yaml: ")
+    assert expected in problem
+    assert "\n" not in problem
 
 
 def test_rendering_has_its_own_layout() -> None:
-    values = merged("demo.yaml")
-    update_config(values, {"rendering": {"image_size": 512}})
     with pytest.raises(InputError, match=r"dataset.image_folder: expected realiad_512 .* found realiad_384"):
-        load_config(values)
+        changed("demo.yaml", rendering={"image_size": 512})
 
 
 def test_schema_and_key_tables_are_up_to_date() -> None:
-    assert (CONFIG / "schema.json").read_text() == config_docs.schema(), "run `make schema`"
-    readme = (CONFIG / "README.md").read_text()
-    assert readme == config_docs.insert_tables(readme), "run `make schema`"
+    assert (CONFIG / "schema.json").read_text() == documentation.schema(), "run `make schema`"
+    assert (DOCS / "keys.md").read_text(encoding="utf-8") == documentation.key_tables(), "run `make schema`"
+
+
+def complaints(values: dict[str, Any]) -> list[str]:
+    schema = json.loads(documentation.schema())
+    validator = jsonschema.validators.validator_for(schema)
+    validator.check_schema(schema)
+    return [error.message for error in validator(schema).iter_errors(values)]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
+def test_an_editor_accepts_the_configuration_files(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=schema.json\n")
+    assert complaints(yaml.safe_load(text)) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"methods": {"multiflow": {"network": {"bloks": 4}}}},
+        {"methods": {"multiflow": {"training": {"epochs": 0}}}},
+        {"features": {"b5": {"size": 3}}},
+        {"experiments": {"mine": {"foreground": {"method": "sam"}}}},
+        {"keep": {"flows": True}},
+    ],
+)
+def test_an_editor_marks_mistakes_and_methods_of_ones_own_are_none(values: dict[str, Any]) -> None:
+    assert complaints(values)
+    assert complaints({"methods": {"my_lab.detector:Detector": {"neighbours": 5}}, "features": {"b5": None}}) == []
+
+
+def all_keys() -> dict[str, str]:
+    """Descriptions of all keys, by their place in YAML."""
+    keys = {name: field.description or "" for name, field in Config.model_fields.items()}
+    for place, model in documentation.blocks().items():
+        keys |= {f"{place}.{name}": field.description or "" for name, field in model.model_fields.items()}
+    return keys
+
+
+def test_every_key_is_documented_in_its_table() -> None:
+    page = (DOCS / "keys.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## `(.+?)`\n(.+?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert list(sections) == list(documentation.blocks())
+    assert {"features.<name>", "experiments.<name>", "methods.multiflow.network"} <= set(sections)
+    for key, description in all_keys().items():
+        place, _, name = key.rpartition(".")
+        assert description, key
+        # Blocks have a section of their own.
+        assert key in sections or place == "" or f"| `{name}` | " in sections[place], key
+    assert "| `connections` | `both`, `top`, `neighbors`, `none` | `both` | " in sections["methods.multiflow.network"]
+    assert len(Network.model_fields) == sections["methods.multiflow.network"].count("\n| `")
 
 
 def fidelity_rows() -> dict[int, str]:
     """The last column of the table of the 36 differences, by number."""
-    text = (CONFIG / "README.md").read_text(encoding="utf-8")
+    text = (DOCS / "fidelity.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
     return {int(row.split("|")[1]): row.split("|")[5].strip() for row in rows}
-
-
-def all_keys() -> dict[str, str]:
-    """Descriptions of all keys, by ``block.key``."""
-    keys = {name: field.description or "" for name, field in Config.model_fields.items()}
-    for block in ("dataset", "features", "foreground", "flow", "training", "evaluation"):
-        model = Config.model_fields[block].annotation
-        keys |= {f"{block}.{name}": field.description or "" for name, field in model.model_fields.items()}  # type: ignore[union-attr]
-    return keys
 
 
 def test_every_difference_is_a_key_a_slip_or_none() -> None:
@@ -150,7 +335,7 @@ def test_every_difference_is_a_key_a_slip_or_none() -> None:
     for number, text in rows.items():
         kind = re.match(r"\*\*(key|slip|silent|same)\*\*", text)
         assert kind, f"row {number}: {text}"
-        named = [name for name in re.findall(r"`([a-z_.0-9]+)`", text) if name in keys]
+        named = [name for name in re.findall(r"`([a-z_.<>0-9]+)`", text) if name in keys]
         assert named or kind[1] != "key", f"row {number} names no key"
         if kind[1] == "slip":
             assert len(text) > 30, f"row {number} gives no reason"
@@ -159,13 +344,27 @@ def test_every_difference_is_a_key_a_slip_or_none() -> None:
             assert f"`{name}`" in rows[int(number)], f"row {number} does not name {name}"
 
 
+def test_keys_that_are_named_in_the_table_of_differences_exist() -> None:
+    keys, text = all_keys(), (DOCS / "fidelity.md").read_text(encoding="utf-8")
+    tops = "|".join(Config.model_fields)
+    named = [*re.findall(rf"`((?:{tops})\.[a-z_.<>0-9]+)`", text), *re.findall(rf"`((?:{tops})\.[a-z_]+):", text)]
+    assert len(named) > 20
+    assert set(named) <= set(keys)
+
+
 def test_the_released_protocol_sets_what_differs() -> None:
-    """Each key of `released.yaml` is named by a row and differs from the paper's default."""
-    released = yaml.safe_load((CONFIG / "released.yaml").read_text(encoding="utf-8"))
-    defaults, rows = load_config(merged()), fidelity_rows()
-    for block, values in released.items():
-        if block == "run":
-            continue
-        for name, value in values.items():
-            assert getattr(getattr(defaults, block), name) != value, name
-            assert any(f"`{block}.{name}`" in row for row in rows.values()), name
+    """Each key of the experiment `released` is named by a row and differs from the paper's default."""
+    changes = yaml.safe_load((CONFIG / "released.yaml").read_text(encoding="utf-8"))["experiments"]["released"]
+    config, rows = load_config(merged()), fidelity_rows()
+    experiment, settings = config.experiment("multiflow"), settings_of(config, "multiflow")
+    places: dict[str, tuple[Any, str]] = {
+        "foreground": (experiment.foreground, "foreground"),
+        "evaluation": (experiment.evaluation, "evaluation"),
+        "network": (settings.network, "methods.multiflow.network"),
+        "training": (settings.training, "methods.multiflow.training"),
+    }
+    assert set(changes) == {"heading", *places}
+    for block, (default, place) in places.items():
+        for name, value in changes[block].items():
+            assert getattr(default, name) != value, name
+            assert any(f"`{place}.{name}`" in row for row in rows.values()), name

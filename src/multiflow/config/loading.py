@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from multiflow.base.errors import InputError
+from multiflow.base.files import atomic_path
 from multiflow.config.problems import problem_lines
-from multiflow.config.run import Config
-from multiflow.errors import InputError
+from multiflow.config.run import Config, merge
 
-__all__ = ["load_config", "read_overlays"]
+__all__ = ["load_config", "read_overlays", "write_configuration"]
+
+_DROPPABLE = ("experiments", "features", "methods")
 
 
 def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
@@ -27,14 +32,49 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         InputError: one line per wrong key: place, what was expected, what was found.
     """
-    merged = deepcopy(dict(values))
-    experiments = merged.get("experiments")
-    if isinstance(experiments, Mapping):
-        merged["experiments"] = {name: value for name, value in experiments.items() if value is not None}
+    merged = merge({}, values)
+    for block in _DROPPABLE:
+        if isinstance(merged.get(block), Mapping):
+            names = [*(name for name in _base_order(block) if name in merged[block]), *merged[block]]
+            merged[block] = {name: merged[block][name] for name in names if merged[block][name] is not None}
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise InputError([f"{source}: {line}" for line in problem_lines(error)]) from None
+
+
+@cache
+def _base_order(block: str) -> list[str]:
+    """Names in a block of ``config/config.yaml``, in its order.
+
+    Snakemake hands an overlay's names over before those of the file below it. The order counts: the first experiment is
+    what others are held against and whose models they share, the first method that of experiments that name none.
+    """
+    base = Path(__file__).parents[3] / "config" / "config.yaml"
+    return list(yaml.safe_load(base.read_text(encoding="utf-8")).get(block) or ()) if base.is_file() else []
+
+
+def write_configuration(values: Mapping[str, Any], folder: Path, latest: bool = False) -> Path:
+    """Write a run's whole configuration beside its results, under a name that is made of its content.
+
+    It is never overwritten, so that the command in each run's JSON can name it.
+
+    Args:
+        values: the merged configuration, as Snakemake hands it over.
+        folder: of the run.
+        latest: write it as ``configuration.yaml``, too, which ``make tables`` reads.
+
+    Returns:
+        The file.
+    """
+    # Through JSON, since Snakemake's dictionaries are of classes that YAML does not know. The order counts: no sorting.
+    text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
+    named = folder / "configurations" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    for path in (named, *([folder / "configuration.yaml"] if latest else [])):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    return named
 
 
 def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
@@ -52,13 +92,5 @@ def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
             raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected keys and values, found {type(values).__name__}")
-        _lay_over(merged, values)
+        merge(merged, values)
     return merged
-
-
-def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(below.get(key), dict):
-            _lay_over(below[key], value)
-        else:
-            below[key] = value

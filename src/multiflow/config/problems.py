@@ -15,9 +15,9 @@ def problem_lines(error: ValidationError, prefix: str = "") -> list[str]:
         if problem["type"] == "value_error":
             lines.append(f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"]))
         elif problem["type"] == "extra_forbidden":
-            lines.append(f"{place}: unknown key; config/README.md lists the keys")
+            lines.append(f"{place}: unknown key; docs/keys.md lists the keys")
         elif problem["type"] == "missing":
-            lines.append(f"{place}: missing; config/README.md says what it means")
+            lines.append(f"{place}: missing; docs/keys.md says what it means")
         else:
             lines.append(f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}")
     return lines
