@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from multiflow.job import share_library
+from multiflow.base.job import share_library
 
 # Processes that tests start import the library as the tests do.
 share_library()
@@ -31,12 +31,3 @@ def program() -> Callable[[str], str]:
         return found
 
     return find
-
-
-@pytest.fixture
-def emulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that seems to have a GPU: its tensors lie on the CPU, ADEval's histogram counts as CUDA does."""
-    from gpu_emulation import emulate_gpu  # torch takes seconds to import
-
-    with emulate_gpu(monkeypatch):
-        yield

@@ -1,85 +1,77 @@
 """The scores file: the seam between a method and its metrics.
 
-Whatever writes this file is a method; metrics, tables and figures read it and know nothing of flows.
+Whatever writes this file is a method; metrics, tables and figures read it and know nothing of methods.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from multiflow.errors import InputError
-from multiflow.metrics import sample_scores
-from multiflow.store import Hdf5File, create_hdf5, write_strings
+from multiflow.base.errors import InputError
+from multiflow.base.hdf5 import Hdf5File, create_hdf5, write_strings
+from multiflow.base.progress import Progress
+from multiflow.methods.contract import Scores
 
-if TYPE_CHECKING:
-    from multiflow.flow_input import FlowInput  # figures read scores and need no torch
-
-__all__ = ["ScoreFile", "write_scores"]
+__all__ = ["ScoreFile", "checked_scores", "write_scores"]
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS_SECONDS = 5.0
+Shape = tuple[int, ...]
 
 
 def write_scores(
     path: Path,
-    data: FlowInput,
-    anomaly_map: Callable[[int], NDArray[np.float32]],
+    samples: Sequence[str],
+    views: int,
+    score: Callable[[int], Scores],
     provenance: Mapping[str, Any],
+    place: str,
 ) -> None:
     """Score every test sample of a class, one after another, and store the result.
 
-    The file holds, for N samples of V views: ``map`` [N, V, h, w] float32 at feature resolution (higher is
-    more anomalous), ``image_score`` [N, V] (the map's maximum, paper section 3.5), ``sample_score_max`` and
-    ``sample_score_mean`` [N], ``label`` [N, V], ``sample`` [N] and ``image`` [N, V].
+    The file holds, for N samples of V views: ``map`` [N, V, h, w] float32 (higher is more anomalous), ``image_score``
+    [N, V] float32, ``sample`` [N], and, where a sample has a foreground, ``foreground`` [N, V, h, w] bool. Where a
+    method gives no image score it is the map's maximum, inside the foreground (paper section 3.5).
 
     Args:
         path: the scores file.
-        data: the class's features.
-        anomaly_map: gives the map [V, h, w] of the test sample with this index.
+        samples: keys of the test samples.
+        views: of a sample.
+        score: gives the scores of the sample with this index.
         provenance: what the scores came from; stored as JSON.
+        place: which method gives the scores, as errors name it.
 
     Raises:
-        InputError: a map is not finite.
+        InputError: scores are not what :class:`multiflow.methods.contract.Scores` describes, or the maps of two samples
+            differ in size.
     """
-    test = data.features.split("test")
-    count, views = len(test), len(data.features.cameras)
-    image_scores = np.empty((count, views), np.float32)
-    started = shown = time.monotonic()
-    attributes = {"provenance": json.dumps(dict(provenance), sort_keys=True)}
-    with create_hdf5(path, "scores", attributes) as file:
-        maps = file.create_dataset(
-            "map", (count, views, *data.features.grid), np.float32, chunks=(1, views, *data.features.grid)
-        )
-        for index in range(count):
-            maps[index] = values = anomaly_map(index)
-            if not np.isfinite(values).all():
-                raise InputError(
-                    f"{data.features.path}: test: sample of {test.images[index][0]}: expected finite anomaly maps, "
-                    "found infinite or NaN values; if a flow made them, its training has diverged: lower "
-                    "training.learning_rate or set features.scaling, and train it again"
-                )
-            image_scores[index] = values.max(axis=(1, 2))
-            now = time.monotonic()
-            if now - shown >= _PROGRESS_SECONDS:
-                left = (now - started) / (index + 1) * (count - index - 1)
-                logger.info("scored %d of %d samples, %.0f s left", index + 1, count, left)
-                shown = now
+    image_scores = np.empty((len(samples), views), np.float32)
+    shape: Shape | None = None
+    progress = Progress(logger, "scored", len(samples), "samples", per_step=views)
+    with create_hdf5(path, "scores", {"provenance": json.dumps(dict(provenance), sort_keys=True)}) as file:
+        for index, key in enumerate(samples):
+            found = checked_scores(score(index), views, shape, f"{place}: sample {key}")
+            if shape is None:
+                shape = found.map.shape
+                _create(file, "map", len(samples), shape, np.float32)
+            file["map"][index] = found.map
+            image_scores[index] = found.image_score
+            if found.foreground is not None:
+                if "foreground" not in file:
+                    # Samples without a foreground are foreground as a whole.
+                    _create(file, "foreground", len(samples), shape, np.bool_, fillvalue=True, compression="gzip")
+                file["foreground"][index] = found.foreground
+            progress.step()
         file["image_score"] = image_scores
-        for name, sample_score in sample_scores(image_scores).items():
-            file[f"sample_score_{name}"] = sample_score
-        file["label"] = test.labels
-        write_strings(file, "sample", test.samples)
-        write_strings(file, "image", test.images)
-    logger.info("scored %d samples in %.1f s", count, time.monotonic() - started)
+        write_strings(file, "sample", list(samples))
 
 
 class ScoreFile(Hdf5File):
@@ -105,19 +97,87 @@ class ScoreFile(Hdf5File):
         return values
 
     @property
-    def labels(self) -> NDArray[np.uint8]:
-        """Labels of the views [N, V]: 1 is anomalous."""
-        return self.array("label")
-
-    @property
     def image_scores(self) -> NDArray[np.float32]:
         """Image scores [N, V]."""
         return self.array("image_score")
 
-    def sample_scores(self, kind: str) -> NDArray[np.float64]:
-        """Sample scores [N]: ``max`` or ``mean`` of the views' image scores."""
-        return self.array(f"sample_score_{kind}")
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the scores came from."""
+        values: dict[str, Any] = json.loads(self.attribute("provenance"))
+        return values
 
     def map(self, index: int) -> NDArray[np.float32]:
         """Anomaly map [V, h, w] of one sample."""
         return self.array("map", index)
+
+    def foreground(self, index: int) -> NDArray[np.bool_] | None:
+        """Where one sample has a score [V, h, w]; None where no sample of the file has a foreground."""
+        with self.guard():
+            if "foreground" not in self.file:
+                return None
+        return self.array("foreground", index)
+
+
+def _create(file: h5py.File, name: str, samples: int, shape: Shape, dtype: Any, **options: Any) -> None:
+    """A data set of which a chunk is one sample."""
+    file.create_dataset(name, (samples, *shape), dtype, chunks=(1, *shape), **options)
+
+
+def checked_scores(scores: Any, views: int, shape: Shape | None, place: str) -> Scores:
+    """The scores of a sample as they are stored, with an image score.
+
+    Args:
+        scores: as the method gave them.
+        views: of a sample.
+        shape: of the maps of the samples before; None where this is the first.
+        place: which method and sample, for the error.
+
+    Raises:
+        InputError: they are not what :class:`multiflow.methods.contract.Scores` describes.
+    """
+
+    def wrong(expected: str, found: str, remedy: str = "correct the method's scorer") -> InputError:
+        return InputError(f"{place}: expected {expected}, found {found}; {remedy}")
+
+    def array(name: str, value: Any, expected: Shape, kind: type[np.generic]) -> NDArray[Any]:
+        words = "booleans" if kind is np.bool_ else "floating-point numbers"
+        if not isinstance(value, np.ndarray):
+            raise wrong(f"{name} as an array of NumPy", f"an object of type {type(value).__name__}")
+        if value.shape != expected:
+            raise wrong(f"{name} of the shape {list(expected)}", str(list(value.shape)))
+        if not np.issubdtype(value.dtype, kind):
+            raise wrong(f"{name} of {words}", str(value.dtype))
+        return value
+
+    if not isinstance(scores, Scores):
+        raise wrong("Scores as multiflow.methods.contract describes them", f"an object of type {type(scores).__name__}")
+    found: list[int] = list(getattr(scores.map, "shape", ()))
+    if isinstance(scores.map, np.ndarray) and (len(found) != 3 or found[0] != views or 0 in found):
+        raise wrong(f"an anomaly map [views, rows, columns] of {views} views", f"the shape {found}")
+    anomaly_map = array("an anomaly map", scores.map, tuple(found) if shape is None else shape, np.floating)
+    image_score, foreground = scores.image_score, scores.foreground
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        anomaly_map = anomaly_map.astype(np.float32)
+        if image_score is not None:
+            image_score = array("image scores", image_score, (views,), np.floating).astype(np.float32)
+    for name, values in (("anomaly maps", anomaly_map), ("image scores", image_score)):
+        if values is not None and not np.isfinite(values).all():
+            raise wrong(
+                f"finite {name}",
+                "infinite or NaN values",
+                "if the training has diverged, lower its learning rate or scale its inputs, and train again",
+            )
+    if foreground is not None:
+        foreground = array("a foreground", foreground, anomaly_map.shape, np.bool_)
+        if not foreground.any(axis=(1, 2)).all():
+            empty = int(np.flatnonzero(~foreground.any(axis=(1, 2)))[0])
+            raise wrong(
+                "a foreground with at least one pixel in every view",
+                f"none in view {empty} (counted from 0)",
+                "give the whole view as foreground where it is empty",
+            )
+    if image_score is None:
+        inside = anomaly_map if foreground is None else np.where(foreground, anomaly_map, -np.inf)
+        image_score = inside.max(axis=(1, 2)).astype(np.float32)
+    return Scores(anomaly_map, image_score, foreground)

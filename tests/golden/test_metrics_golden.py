@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from multiflow.metrics import PixelMetrics, PixelResult, ScoreQuantiles, auroc, sample_labels, sample_scores, upsample
+from multiflow.metrics.adeval_counter import AdevalCounter
+from multiflow.metrics.pixel import Counter, PixelResult, StripCounter, pixel_metrics
+from multiflow.metrics.ranking import auroc, average_precision, f1_max, sample_labels, sample_scores
+from multiflow.metrics.strips import find_strips
+from multiflow.metrics.upsampling import Pixels, upsample
 
 VIEWS = 5
 
@@ -32,18 +36,13 @@ def truth(golden: dict[str, np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.unpackbits(golden["gt"], axis=-1).astype(bool))
 
 
-def count(maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000, device: str = "cpu") -> PixelMetrics:
-    quantiles = ScoreQuantiles()
-    for anomaly_map in maps:
-        quantiles.update(anomaly_map.numpy())
-    metrics = PixelMetrics(quantiles, strips, device=device)
-    for anomaly_map, mask in zip(maps, truth, strict=True):
-        metrics.update(anomaly_map, mask)
-    return metrics
-
-
-def measure(maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000) -> PixelResult:
-    return count(maps, truth, strips).result()
+def measure(
+    maps: torch.Tensor, truth: torch.Tensor, strips: int = 10_000, counter: Counter | None = None
+) -> PixelResult:
+    counter = counter or StripCounter(find_strips(maps.numpy(), strips))
+    for sample, masks in zip(maps.split(VIEWS), truth.split(VIEWS), strict=True):
+        counter.update(Pixels(sample.numpy()), masks.numpy())
+    return pixel_metrics(counter.counts)
 
 
 def test_upsampling(golden: dict[str, np.ndarray], maps: torch.Tensor) -> None:
@@ -78,6 +77,9 @@ def test_pixel_metrics_meet_the_exact_values(
     result = measure(maps, truth)
     assert result.auroc == pytest.approx(golden["exact/pixel_auroc"], abs=5e-5)
     assert result.aupro == pytest.approx(golden["exact/aupro"], abs=2e-4)
+    labels, scores = truth.numpy().ravel(), maps.numpy().ravel()
+    assert result.ap == pytest.approx(average_precision(labels, scores), rel=1e-4)
+    assert result.f1_max == pytest.approx(f1_max(labels, scores), rel=1e-3)
 
 
 def test_a_thousand_strips_are_nearly_enough(
@@ -114,32 +116,17 @@ def test_heavy_tails_give_the_exact_values(
 def test_integration_agrees_with_adeval(
     maps: torch.Tensor, truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ADEval's own summary of the same accumulator, `np.trapz` given back to it."""
-    metrics = count(maps, truth)
+    """ADEval's own summary of its own accumulator, `np.trapz` given back to it."""
     monkeypatch.setattr(np, "trapz", np.trapezoid, raising=False)
-    accumulator = metrics._accumulator
-    result = metrics.result()
+    counter = AdevalCounter(find_strips(maps.numpy(), 10_000))
+    result, accumulator = measure(maps, truth, counter=counter), counter._accumulator
     assert result.auroc == pytest.approx(accumulator._auroc(accumulator._pixel_acc), abs=1e-12)
     assert result.aupro == pytest.approx(float(accumulator._aupro()), abs=1e-12)
 
 
-def test_gpu_class_gives_the_same_and_counts_nothing_twice(
-    maps: torch.Tensor, truth: torch.Tensor, emulated_gpu: None
-) -> None:
-    """Half of the foreground sits on the upper bound."""
-    import adeval
-
-    clamped = maps.clamp(max=0.25)
-    expected, metrics = measure(clamped, truth), count(clamped, truth, device="cuda")
-    assert isinstance(metrics._accumulator, adeval.EvalAccumulatorCuda)
-    pixels, counted = truth.numel(), metrics._accumulator._pixel_acc
-    assert float(counted.pos_stat.sum() + counted.neg_stat.sum()) == pixels
-    result = metrics.result()
-    assert result.auroc == expected.auroc
-    assert result.aupro == pytest.approx(expected.aupro, abs=1e-12)
-
-    # The same data handed over as the released code does: the trap is really there.
-    naive = adeval.EvalAccumulatorCuda(float(clamped.min()), float(clamped.max()), nstrips=10_000)
-    for anomaly_map, mask in zip(clamped, truth, strict=True):
-        naive.add_anomap(anomaly_map, mask.to(torch.uint8))
-    assert float(naive._pixel_acc.pos_stat.sum() + naive._pixel_acc.neg_stat.sum()) > 1.05 * pixels
+def test_counting_agrees_with_adeval(maps: torch.Tensor, truth: torch.Tensor) -> None:
+    """Also where half of the foreground ties at the highest score."""
+    for scores in (maps, maps.clamp(max=0.25)):
+        found = measure(scores, truth)
+        adeval = measure(scores, truth, counter=AdevalCounter(find_strips(scores.numpy(), 10_000)))
+        assert vars(found) == pytest.approx(vars(adeval), abs=1e-12)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 import tracemalloc
+from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy import ndimage
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from multiflow.errors import InputError
-from multiflow.metrics import (
-    COLUMNS,
-    METRICS,
-    PixelMetrics,
-    PixelResult,
-    ScoreQuantiles,
-    auroc,
-    collect_metrics,
-    load_metrics,
-    sample_labels,
-    sample_scores,
-)
+from multiflow.metrics.adeval_counter import AdevalCounter
+from multiflow.metrics.pixel import Counter, PixelResult, StripCounter, fraction, pixel_metrics
+from multiflow.metrics.ranking import auroc, average_precision, f1_max, mean_of_highest, sample_labels, sample_scores
+from multiflow.metrics.strips import Strips, find_strips
+from multiflow.metrics.upsampling import Pixels, pixels
 
 # --- an exact implementation ---
 
@@ -58,18 +52,23 @@ def exact_aupro(maps: np.ndarray, truth: np.ndarray, limit: float = 0.3) -> floa
     return float(np.trapezoid(np.append(y[x < limit], at_limit), before) / limit)
 
 
-def pixel_metrics(maps: np.ndarray, *arguments: float) -> PixelMetrics:
-    quantiles = ScoreQuantiles()
-    for anomaly_map in maps:
-        quantiles.update(anomaly_map)
-    return PixelMetrics(quantiles, *arguments)  # type: ignore[arg-type]
+def exact_f1_max(labels: np.ndarray, scores: np.ndarray) -> float:
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    return float((2 * precision * recall / np.maximum(precision + recall, 1e-300)).max())
+
+
+def count(
+    maps: np.ndarray, truth: np.ndarray, strips: int = 10_000, counter: Callable[[Strips], Counter] = StripCounter
+) -> Counter:
+    """Each image a sample of one view."""
+    found = counter(find_strips(maps, strips))
+    for anomaly_map, mask in zip(maps, truth, strict=True):
+        found.update(Pixels(anomaly_map[None]), mask[None])
+    return found
 
 
 def measure(maps: np.ndarray, truth: np.ndarray, strips: int = 10_000, limit: float = 0.3) -> PixelResult:
-    metrics = pixel_metrics(maps, strips, limit)
-    for anomaly_map, mask in zip(maps, truth, strict=True):
-        metrics.update(anomaly_map, mask)
-    return metrics.result()
+    return pixel_metrics(count(maps, truth, strips).counts, limit)
 
 
 def discs(seed: int, images: int = 6, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -144,6 +143,51 @@ def test_pixel_metrics_are_those_of_the_exact_implementation(case: str, seed: in
     result = measure(maps, truth)
     assert result.auroc == pytest.approx(exact_auroc(truth.ravel(), maps.ravel()), abs=5e-5)
     assert result.aupro == pytest.approx(exact_aupro(maps, truth), abs=2e-4)
+    assert result.ap == pytest.approx(average_precision_score(truth.ravel(), maps.ravel()), rel=1e-3)
+    assert result.f1_max == pytest.approx(exact_f1_max(truth.ravel(), maps.ravel()), rel=1e-3)
+
+
+@pytest.mark.parametrize("counter", [StripCounter, AdevalCounter])
+@pytest.mark.parametrize("case", CASES)
+def test_both_counters_give_the_same(case: str, counter: Callable[[Strips], Counter]) -> None:
+    maps, truth = discs(0)
+    maps = CASES[case](maps)
+    expected, found = (count(maps, truth, counter=one).counts for one in (AdevalCounter, counter))
+    np.testing.assert_array_equal(found.normal, expected.normal)
+    np.testing.assert_array_equal(found.anomalous, expected.anomalous)
+    np.testing.assert_allclose(found.regions, expected.regions, rtol=0, atol=1e-12)
+    for name, value in vars(pixel_metrics(expected)).items():
+        assert getattr(pixel_metrics(found), name) == pytest.approx(value, abs=1e-9), name
+
+
+@pytest.mark.parametrize("counter", [StripCounter, AdevalCounter])
+def test_both_counters_rank_the_background_below_all_others(counter: Callable[[Strips], Counter]) -> None:
+    maps, truth = discs(0)
+    inside = np.random.default_rng(1).uniform(size=maps.shape) < 0.6
+    found = counter(find_strips(maps[inside], 10_000))
+    found.update(Pixels(maps, inside), truth)
+    lowest = np.where(inside, maps, maps.min() - 1)
+    result = pixel_metrics(found.counts)
+    assert found.counts.normal[0] + found.counts.anomalous[0] == np.count_nonzero(~inside)
+    assert result.auroc == pytest.approx(exact_auroc(truth.ravel(), lowest.ravel()), abs=1e-7)
+    assert result.aupro == pytest.approx(exact_aupro(lowest, truth), abs=1e-6)
+    assert result.ap == pytest.approx(average_precision_score(truth.ravel(), lowest.ravel()), rel=1e-5)
+
+
+@pytest.mark.parametrize("spread", [lambda maps: maps, heavy_tails], ids=["normal", "heavy tails"])
+def test_ap_and_f1_of_rare_defects_need_strips_among_the_highest_scores(
+    spread: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """One pixel of 2,000 is anomalous: of equally filled strips no more than five would hold them all."""
+    random = np.random.default_rng(0)
+    truth = np.zeros((20, 256, 256), bool)
+    truth[:5, 100:111, 100:112] = True
+    maps = spread(random.normal(size=truth.shape) + 3 * truth)
+    result = measure(maps, truth)
+    assert truth.mean() < 1 / 1900
+    assert result.ap == pytest.approx(average_precision_score(truth.ravel(), maps.ravel()), rel=1e-3)
+    assert result.f1_max == pytest.approx(exact_f1_max(truth.ravel(), maps.ravel()), rel=1e-3)
+    assert result.auroc == pytest.approx(exact_auroc(truth.ravel(), maps.ravel()), abs=1e-6)
 
 
 def test_the_exact_implementation_gives_the_golden_value() -> None:
@@ -197,11 +241,11 @@ def test_a_region_over_the_border() -> None:
 @pytest.mark.parametrize(("fill", "found"), [(False, "all normal"), (True, "all anomalous")])
 def test_undefined_is_none(fill: bool, found: str) -> None:
     maps = np.random.default_rng(0).normal(size=(3, 16, 16))
-    assert measure(maps, np.full(maps.shape, fill)) == PixelResult(None, None), found
+    assert measure(maps, np.full(maps.shape, fill)) == PixelResult(), found
 
 
 def test_no_image_is_none() -> None:
-    assert PixelMetrics(ScoreQuantiles()).result() == PixelResult(None, None)
+    assert pixel_metrics(StripCounter(find_strips(np.empty(0), 10)).counts) == PixelResult()
 
 
 def test_one_value_everywhere_is_chance() -> None:
@@ -210,13 +254,15 @@ def test_one_value_everywhere_is_chance() -> None:
         result = measure(np.full(truth.shape, value), truth)
         assert result.auroc == pytest.approx(0.5, abs=1e-12)
         assert result.aupro == pytest.approx(0.15, abs=1e-9)
+        assert result.ap == pytest.approx(truth.mean(), abs=1e-12)
+        assert result.f1_max == pytest.approx(2 * truth.mean() / (1 + truth.mean()), abs=1e-12)
 
 
 def test_perfect_and_worst_maps() -> None:
     truth = discs(0)[1]
     best, worst = measure(truth.astype(float), truth), measure(-truth.astype(float), truth)
-    assert (best.auroc, worst.auroc) == (pytest.approx(1), 0)
-    assert best.aupro == pytest.approx(1)
+    assert best == PixelResult(pytest.approx(1), pytest.approx(1), 1, 1)  # type: ignore[arg-type]
+    assert worst.auroc == 0
     # ADEval's own integral stops here with a division of zero by zero.
     assert worst.aupro == pytest.approx(exact_aupro(-truth.astype(float), truth), abs=1e-9)
 
@@ -228,59 +274,65 @@ def test_the_order_of_images_does_not_matter() -> None:
     assert forward.aupro == pytest.approx(backward.aupro, abs=1e-12)
 
 
-def test_tensors_and_arrays_give_the_same() -> None:
-    maps, truth = discs(4)
-    result = measure(maps, truth)
-    metrics = pixel_metrics(maps)
-    for anomaly_map, mask in zip(torch.from_numpy(maps), torch.from_numpy(truth), strict=True):
-        metrics.update(anomaly_map.requires_grad_(), mask)
-    assert metrics.result() == result
-
-
 def test_an_increasing_map_of_the_scores_changes_nothing() -> None:
     """Both metrics know nothing but the order; up to 9,997 scores, every one has a strip of its own."""
     maps, truth = discs(5, images=4)
     result = measure(maps, truth)
     assert measure(heavy_tails(maps), truth) == result
+    assert result.ap == pytest.approx(average_precision_score(truth.ravel(), maps.ravel()), abs=1e-5)
+    assert result.f1_max == pytest.approx(exact_f1_max(truth.ravel(), maps.ravel()), abs=1e-12)
     assert result.auroc == pytest.approx(exact_auroc(truth.ravel(), maps.ravel()), abs=1e-12)
     assert result.aupro == pytest.approx(exact_aupro(maps, truth), abs=1e-6)
 
 
-def test_scores_that_the_first_pass_did_not_see_are_counted() -> None:
-    metrics = PixelMetrics(ScoreQuantiles())
-    metrics.update(np.array([[-5.0, 0.0, 7.0]]), np.array([[False, False, True]]))
-    assert metrics.result() == PixelResult(1.0, 1.0)
+def test_scores_that_the_strips_were_not_made_of_are_counted() -> None:
+    counter = StripCounter(find_strips(np.empty(0), 10))
+    counter.update(Pixels(np.array([[[-5.0, 0.0, 7.0]]])), np.array([[[False, False, True]]]))
+    assert pixel_metrics(counter.counts) == PixelResult(1, 1, 1, 1)
 
 
-def test_wrong_images_are_refused() -> None:
-    metrics = PixelMetrics(ScoreQuantiles())
+@pytest.mark.parametrize("counter", [StripCounter, AdevalCounter])
+def test_wrong_images_are_refused(counter: Callable[[Strips], Counter]) -> None:
+    found = counter(find_strips(np.empty(0), 10))
     for value in (np.nan, np.inf):
         with pytest.raises(ValueError, match="not finite"):
-            metrics.update(np.full((8, 8), value), np.zeros((8, 8), bool))
+            found.update(Pixels(np.full((1, 8, 8), value)), np.zeros((1, 8, 8), bool))
     with pytest.raises(ValueError, match="one size"):
-        metrics.update(np.zeros((8, 8)), np.zeros((8, 9), bool))
+        found.update(Pixels(np.zeros((1, 8, 8))), np.zeros((1, 8, 9), bool))
 
 
-@pytest.mark.parametrize("arguments", [(9,), (100, 0.0), (100, 1.1)])
-def test_impossible_settings_are_refused(arguments: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        PixelMetrics(ScoreQuantiles(), *arguments)  # type: ignore[arg-type]
+def test_impossible_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 10 strips"):
+        find_strips(np.zeros(3), 9)
+    counts = StripCounter(find_strips(np.zeros(3), 10)).counts
+    for limit in (0.0, 1.1):
+        with pytest.raises(ValueError, match="must be in"):
+            pixel_metrics(counts, limit)
+
+
+def test_rounding_beyond_one_is_cut_off_and_more_is_an_error() -> None:
+    assert fraction(1.0000000000000002) == 1
+    assert fraction(-1e-12) == 0
+    assert fraction(0.3) == 0.3
+    for value in (1.0001, -0.0001, float("nan")):
+        with pytest.raises(ValueError, match="must lie in"):
+            fraction(value)
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
-def test_quantiles_of_a_long_stream(scale: float) -> None:
-    """A hundred times as many scores as are kept: ranks off by less than the documented levels / capacity."""
+def test_strips_are_equally_full_and_finer_among_the_highest_scores(scale: float) -> None:
     random = np.random.default_rng(0)
-    stream = np.exp(scale * random.normal(size=(100, 2_000))) * random.choice([-1, 0, 1], size=(100, 2_000))
-    sketch = ScoreQuantiles(capacity=2_000)
-    for scores in stream:
-        sketch.update(scores)
-    others = np.sort(stream[stream != 0])
-    found = sketch.quantiles(99)
-    assert len(found) == 99
-    ranks = np.searchsorted(others, found, "right") / others.size
-    assert np.abs(ranks - (np.arange(99) + 0.5) / 99).max() < len(sketch._levels) / 2_000
-    assert sum(level.size for level in sketch._levels) <= 2_000 * len(sketch._levels) <= 2_000 * 8
+    scores = np.exp(scale * random.normal(size=200_000)) * random.choice([-1, 0, 1], size=200_000)
+    strips = find_strips(scores, 1_000)
+    assert len(strips) <= 1_000
+    filled = np.bincount(strips.index(scores), minlength=len(strips))
+    zero = int(strips.index(np.zeros(1))[0])
+    assert filled[zero] == np.count_nonzero(scores == 0)
+    assert strips.of_one_value[zero]
+    filled[zero] = 0
+    others = np.count_nonzero(scores)
+    assert filled.max() <= others / 747 + 1  # three quarters of 1,000, less four
+    assert filled[-100:].sum() < 0.002 * others  # 0.1, if all were equally full
 
 
 @pytest.mark.parametrize("plateau", [-2.0, 0.0, 2.0])
@@ -288,35 +340,34 @@ def test_few_scores_above_many_equal_ones_are_not_tied_with_them(plateau: float)
     """Fewer than a strip holds: without an edge right above the plateau they would fall into its strip."""
     maps, truth = np.full((4, 128, 128), plateau, np.float32), np.zeros((4, 128, 128), bool)
     maps[0, 5, 5], truth[0, 5, 5] = plateau + 1, True
-    assert measure(maps, truth) == PixelResult(1.0, pytest.approx(1.0))  # type: ignore[arg-type]
+    assert measure(maps, truth) == PixelResult(1, pytest.approx(1), 1, 1)  # type: ignore[arg-type]
 
 
-def test_quantiles_of_few_scores_are_all_of_them() -> None:
-    sketch = ScoreQuantiles()
-    assert sketch.quantiles(5).size == 0
-    sketch.update(np.array([[3.0, 0.0, -1.0], [3.0, 2.0, 0.0]], np.float32))
-    assert sketch.quantiles(5).tolist() == [-1.0, 2.0, 3.0]
-    assert sketch.quantiles(2).tolist() == [-1.0, 3.0]
+def test_a_score_that_fills_several_strips_gets_one_of_its_own() -> None:
+    scores = np.random.default_rng(0).normal(size=20_000).astype(np.float32)
+    scores[::3] = 0.25
+    strips = find_strips(scores, 100)
+    strip = strips.index(np.array([0.25, np.nextafter(np.float32(0.25), np.float32(1))], np.float32))
+    assert strip[0] < strip[1]
+    assert strips.of_one_value[strip[0]]
 
 
-def test_memory_does_not_grow_with_the_number_of_images() -> None:
-    """The documented bounds after 20 images and after 200: 1.2 MB for the strips, a level more for the quantiles."""
+def test_few_distinct_scores_have_a_strip_each() -> None:
+    strips = find_strips(np.array([[3.0, 0.0, -1.0], [3.0, 2.0, 0.0]], np.float32), 12)
+    assert len(set(strips.index(np.array([-1.0, 0.0, 2.0, 3.0, 4.0], np.float32)))) == 5
+    # The two-fold one ends right behind itself, as if there were more above that nobody has seen.
+    assert strips.edges[:4].tolist() == [-1.0, 0.0, np.nextafter(np.float32(0), np.float32(1)), 2.0]
+
+
+def test_memory_does_not_grow_with_the_number_of_samples() -> None:
     maps, truth = discs(0, images=20)
-    pixel_metrics(maps)  # imports what it imports
+    counter = count(maps, truth)  # imports what it imports
     tracemalloc.start()
     try:
-        sketch = ScoreQuantiles(capacity=2**12)
-        for _ in range(10):
-            for anomaly_map in maps:
-                sketch.update(anomaly_map)
-        levels = np.log2(10 * maps.size / 2**12) + 1
-        assert tracemalloc.get_traced_memory()[0] < 2**12 * 4 * levels + 20_000
-        metrics = PixelMetrics(sketch)
-        del sketch
         held = []
         for repetition in range(10):
             for anomaly_map, mask in zip(maps, truth, strict=True):
-                metrics.update(anomaly_map, mask)
+                counter.update(Pixels(anomaly_map[None]), mask[None])
             if repetition in (0, 9):
                 held.append(tracemalloc.get_traced_memory())
     finally:
@@ -324,12 +375,43 @@ def test_memory_does_not_grow_with_the_number_of_images() -> None:
     (first, first_peak), (last, last_peak) = held
     assert last <= first + 10_000
     assert last_peak <= first_peak + 100_000
-    assert last < 1_200_000
 
 
 def test_importing_adeval_leaves_multiprocessing_alone() -> None:
-    PixelMetrics(ScoreQuantiles())
+    AdevalCounter(find_strips(np.empty(0), 10))
     assert "reducer_override" not in ForkingPickler.__dict__
+
+
+def test_the_configuration_reads_the_settings_without_numpy() -> None:
+    program = "import sys, multiflow.metrics.settings; assert not {'numpy', 'pandas', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- upsampling ---
+
+
+def test_the_foreground_is_interpolated_from_foreground_cells_alone() -> None:
+    maps = np.array([[[1.0, 1.0, -9.0], [1.0, 1.0, 5.0], [1.0, 1.0, 5.0]]], np.float32)
+    foreground = maps != 5
+    found = pixels(maps, foreground, 12)
+    assert found.inside is not None
+    # The background's 5 would pull its neighbours up; a mean of foreground cells lies between them.
+    assert found.scores[found.inside].max() == pytest.approx(1)
+    assert found.scores[0, 11, 4] == pytest.approx(1)
+    assert not found.inside[0, 8:, 11].any()
+    assert found.inside[0, :, :8].all()
+    assert np.isfinite(found.scores).all()
+    assert found.ordered.size == np.count_nonzero(found.inside)
+    everything = pixels(maps, np.ones_like(foreground), 12)
+    np.testing.assert_allclose(everything.scores, pixels(maps, None, 12).scores, rtol=1e-6)
+
+
+def test_maps_of_the_right_size_stay_as_they_are() -> None:
+    maps = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
+    np.testing.assert_array_equal(pixels(maps, None, 16).scores, maps)
+    found = pixels(maps, maps > 0, 16)
+    np.testing.assert_array_equal(found.inside, maps > 0)
+    np.testing.assert_array_equal(found.ordered, np.sort(maps[maps > 0]))
 
 
 # --- image and sample level ---
@@ -364,137 +446,25 @@ def test_sample_scores() -> None:
         sample_scores([1.0, 2.0])
 
 
-# --- metrics.csv ---
+def test_the_highest_percent_is_at_least_one_score() -> None:
+    assert mean_of_highest(np.array([1.0, 2.0, 7.0])) == 7.0
+    assert mean_of_highest(np.arange(300.0)) == 298.0
+    assert mean_of_highest(np.arange(399.0)) == 397.0
 
 
-def write_run(folder: Path, experiment: str, class_name: str, seed: int, metrics: dict[str, float | None]) -> Path:
-    path = folder / "scores" / experiment / class_name / f"seed{seed}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "experiment": experiment,
-        "class": class_name,
-        "seed": seed,
-        "metrics": metrics,
-        "device": "cpu",
-    }
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_collected_metrics_read_back_exactly(tmp_path: Path) -> None:
-    values = {"sample_auroc": 0.1 + 0.2, "aupro": None, "image_auroc": 1 / 3, "latency": 0.5}
-    paths = [
-        write_run(tmp_path, experiment, class_name, seed, values)
-        for experiment in ("multiflow", "a_later_one")
-        for class_name in ("zinc", "NA")
-        for seed in (10, 9)
-    ]
-    output = tmp_path / "metrics.csv"
-    collect_metrics(paths, output)
-    text = output.read_bytes()
-    assert text.decode().splitlines()[0] == ",".join(COLUMNS)
-    assert b"multiflow,NA,9,sample_auroc,0.30000000000000004,scores/multiflow/NA/seed9.json\n" in text
-
-    frame = load_metrics(output)
-    assert list(frame.columns) == list(COLUMNS)
-    assert list(frame["experiment"].unique()) == ["multiflow", "a_later_one"]
-    assert list(frame["class"].unique()) == ["NA", "zinc"]
-    assert list(frame["seed"].unique()) == [9, 10]
-    assert list(frame["metric"][:4]) == ["sample_auroc", "image_auroc", "aupro", "latency"]
-    for metric, value in values.items():
-        found = frame.loc[frame["metric"] == metric, "value"]
-        assert len(found) == 8
-        assert found.isna().all() if value is None else (found == value).all()
-
-    collect_metrics([*paths[:4][::-1], *paths[4:][::-1]], output)
-    assert output.read_bytes() == text
-    assert [path.name for path in tmp_path.iterdir()].count("metrics.csv") == 1
-    assert not list(tmp_path.glob(".*partial"))
-
-
-def test_the_order_of_columns_does_not_matter(tmp_path: Path) -> None:
-    path = write_run(tmp_path, "multiflow", "part", 0, dict.fromkeys(METRICS, 0.5))
-    output = tmp_path / "metrics.csv"
-    collect_metrics([path], output)
-    expected = load_metrics(output)
+def test_ap_and_f1_of_images_with_ties_and_one_class() -> None:
     random = np.random.default_rng(0)
-    for _ in range(5):
-        shuffled = tmp_path / "shuffled.csv"
-        raw = pd.read_csv(output, dtype=str, keep_default_na=False)
-        raw[list(random.permutation(raw.columns))].assign(note="x").to_csv(shuffled, index=False)
-        pd.testing.assert_frame_equal(load_metrics(shuffled), expected)
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("{", "expected the JSON of an evaluated flow"),
-        ("[]", "found a list"),
-        ('{"experiment": "a", "class": "b", "seed": 0}', "metrics: expected an object, found nothing"),
-        (
-            '{"experiment": "a", "class": "b", "seed": "0", "metrics": {}}',
-            'seed: expected an integer, found "0"',
-        ),
-        (
-            '{"experiment": "a", "class": "b", "seed": true, "metrics": {}}',
-            "seed: expected an integer, found true",
-        ),
-        ('{"experiment": 1, "class": "b", "seed": 0, "metrics": {}}', "experiment: expected text, found 1"),
-        (
-            '{"experiment": "a", "class": "b", "seed": 0, "metrics": {"aupro": NaN}}',
-            "metrics.aupro: .* found nan",
-        ),
-        (
-            '{"experiment": "a", "class": "b", "seed": 0, "metrics": {"aupro": 93.1}}',
-            "from 0 to 1 or null, found 93.1",
-        ),
-    ],
-)
-def test_a_malformed_json_is_one_line(tmp_path: Path, content: str, problem: str) -> None:
-    path = tmp_path / "seed0.json"
-    path.write_text(content)
-    with pytest.raises(InputError, match=problem) as error:
-        collect_metrics([path], tmp_path / "metrics.csv")
-    assert len(error.value.problems) == 1
-    assert str(path) in str(error.value)
-    assert not (tmp_path / "metrics.csv").exists()
-
-
-def test_every_problem_is_named_at_once_and_the_old_file_stays(tmp_path: Path) -> None:
-    output = tmp_path / "metrics.csv"
-    output.write_text("old")
-    good = write_run(tmp_path, "multiflow", "part", 0, {"aupro": 0.5})
-    twin = tmp_path / "twin.json"
-    twin.write_text(good.read_text())
-    with pytest.raises(InputError) as error:
-        collect_metrics([good, tmp_path / "none.json", twin], output)
-    assert len(error.value.problems) == 2
-    assert "none.json" in error.value.problems[0]
-    assert "also stands in" in error.value.problems[1]
-    assert output.read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("experiment,class,seed,metric,value\n", "found no source"),
-        ("experiment,class,seed,metric,value,source\na,b,0,aupro,nan,s\n", "line 2, value"),
-        ("experiment,class,seed,metric,value,source\na,b,0,aupro,1.5,s\n", "line 2, value"),
-        ("experiment,class,seed,metric,value,source\na,b,0.5,aupro,0.5,s\n", "line 2, seed"),
-        (
-            "experiment,class,seed,metric,value,source\na,b,0,aupro,0.5,s\na,b,0,aupro,0.5,s\n",
-            "line 3.*twice",
-        ),
-        ("", "none that can be read"),
-    ],
-)
-def test_a_wrong_metrics_csv_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=problem):
-        load_metrics(path)
-
-
-def test_a_missing_metrics_csv_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none that can be read"):
-        load_metrics(tmp_path / "metrics.csv")
+    labels, scores = random.uniform(size=500) < 0.3, random.integers(0, 7, 500).astype(float)
+    # By hand: at each threshold that takes every score from there up.
+    precision = {value: labels[scores >= value].mean() for value in range(7)}
+    share = {value: labels[scores == value].sum() / labels.sum() for value in range(7)}
+    recall = {value: labels[scores >= value].sum() / labels.sum() for value in range(7)}
+    expected = sum(share[value] * precision[value] for value in range(7))
+    assert average_precision(labels, scores) == pytest.approx(expected, abs=1e-12)
+    best = max(2 * precision[value] * recall[value] / (precision[value] + recall[value]) for value in range(7))
+    assert f1_max(labels, scores) == pytest.approx(best, abs=1e-12)
+    for metric in (average_precision, f1_max):
+        assert metric([0, 0], [1, 2]) is None
+        assert metric([1, 1], [1, 2]) is None
+        assert metric([0, 1], [1, 2]) == 1
+        assert metric([1, 0], [1, 2]) in (pytest.approx(0.5), pytest.approx(2 / 3))
