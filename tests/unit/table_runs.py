@@ -7,15 +7,35 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from multiflow.published import MULTI_FLOW, published_classes, read_published
-from multiflow.tables import ExperimentContext, Protocol, TableContext
-from multiflow.tables.ablations import ABLATIONS
-from multiflow.views import Connections
+from multiflow.methods.multiflow import MultiFlowMethod
+from multiflow.methods.multiflow.ablations import ABLATIONS
+from multiflow.results.published import published_classes, read_published
+from multiflow.results.tables import ExperimentContext, TableContext
 
+MULTI_FLOW = MultiFlowMethod.heading
 COLLECTION = "real-iad-multi-view"
 REAL_IAD = tuple(published_classes(COLLECTION))
 PARTS = ("hex_nut", "knob", "odd&%_part")
 METRICS = ("sample_auroc", "image_auroc", "pixel_auroc", "aupro")
+FURTHER = (
+    "image_ap",
+    "image_f1_max",
+    "pixel_ap",
+    "pixel_f1_max",
+    "sample_auroc_max",
+    "sample_auroc_mean",
+    "sample_auroc_top1",
+)
+DEFECTS = ("crack", "missing_part")
+TABLES = (
+    *(f"table{number}" for number in range(1, 8)),
+    "background_removal",
+    "sample_rules",
+    "detection_metrics",
+    "defect_types",
+)
+PUBLISHED = TABLES[:8]
+"""Tables that the paper has."""
 EXPERIMENTS = (
     "multiflow",
     "no_cross_view",
@@ -27,15 +47,27 @@ EXPERIMENTS = (
     "noise_uniform",
     "noise_softflow",
     "with_background",
+    "background_ignored",
 )
-CONNECTIONS: dict[str, Connections] = {
+CONNECTIONS = {
     "no_cross_view": "none",
     "top_view_only": "top",
     "neighbor_view_only": "neighbors",
 }
-PROTOCOL = Protocol(
-    "maximum over the views", 256, 127, "threshold, nearest to the feature grid", 12, "no noise", "soft clamp 0.637"
-)
+PROTOCOL = {
+    "sample_score": "sample score: maximum over the views",
+    "evaluation_size": "pixel metrics at 256 × 256 px, anomalous above grey value 127",
+    "foreground": "foreground: threshold, nearest to the feature grid",
+    "training": "12 epochs",
+    "noise": "no noise",
+}
+FACTS = {
+    "connections": "both",
+    "fusion": "conv2d",
+    "noise": "simplenet",
+    "foreground": "threshold",
+    "background": "zero",
+}
 
 
 def measured(
@@ -49,7 +81,11 @@ def measured(
         for experiment in experiments
         for class_name in classes
         for seed in seeds
-        for metric in METRICS
+        for metric in (
+            *METRICS,
+            *FURTHER,
+            *(f"{level}_auroc:{name}" for level in ("sample", "image") for name in DEFECTS),
+        )
     ]
     return pd.DataFrame(rows, columns=["experiment", "class", "seed", "metric", "value", "source"])
 
@@ -57,19 +93,33 @@ def measured(
 def context(
     classes: tuple[str, ...] = PARTS, seeds: tuple[int, ...] = (0, 1, 2), published: str | None = None
 ) -> TableContext:
-    experiment = ExperimentContext(classes, seeds, PROTOCOL, "both", "conv2d", "simplenet", "threshold")
-    experiments = {
-        name: replace(
-            experiment,
-            connections=CONNECTIONS.get(name, "both"),
-            fusion=name if name.endswith("attention") else "conv2d",
-            noise=name.removeprefix("noise_") if name.startswith("noise_") else "simplenet",
-            foreground_method="none" if name == "with_background" else "threshold",
-        )
+    facts = {
+        name: FACTS
+        | {
+            "connections": CONNECTIONS.get(name, "both"),
+            "fusion": name if name.endswith("attention") else "conv2d",
+            "noise": name.removeprefix("noise_") if name.startswith("noise_") else "simplenet",
+            "foreground": "none" if name == "with_background" else "threshold",
+            "background": "ignored" if name == "background_ignored" else "zero",
+        }
         for name in EXPERIMENTS
     }
-    name = "Real-IAD" if published else "Rendered parts"
-    return TableContext(name, "5 views per sample", classes, experiments, published=published)
+    return TableContext(
+        dataset="Real-IAD" if published else "Rendered parts",
+        data_protocol="5 views per sample",
+        classes=classes,
+        methods={"multiflow": MULTI_FLOW},
+        experiments={name: ExperimentContext(classes, seeds, MULTI_FLOW, PROTOCOL, own) for name, own in facts.items()},
+        ablations=ABLATIONS,
+        published=published,
+        references={MULTI_FLOW: MultiFlowMethod.reference},
+    )
+
+
+def change(run: TableContext, experiment: str, **facts: str) -> TableContext:
+    """The run with other facts of an experiment."""
+    known = run.experiments[experiment]
+    return replace(run, experiments={**run.experiments, experiment: replace(known, facts=known.facts | facts)})
 
 
 def as_published(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), spread: float = 1.0) -> pd.DataFrame:
@@ -99,7 +149,7 @@ def as_published(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), spread: float = 1.0) 
         printed = {tuple(row[key] for key in layout.keys): row for row in read_published(COLLECTION, table)}
         for experiment, row in layout.rows.items():
             for metric in layout.metrics:
-                if number := printed[row.published].get(metric):
+                if row.published is not None and (number := printed[row.published].get(metric)):
                     changes[experiment, metric] = float(number) - average[metric]
     rows = []
     for experiment in EXPERIMENTS:

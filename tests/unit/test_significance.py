@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multiflow.tables import Cell
-from multiflow.tables.significance import LEVEL, ONE_VALUE, WELCH, difference_test, holm, signed_rank_test, smallest_p
+from multiflow.results.tables import Cell
+from multiflow.results.tables.significance import (
+    LEVEL,
+    ONE_VALUE,
+    WELCH,
+    difference_test,
+    holm,
+    signed_rank_test,
+    smallest_p,
+)
 
 EXACT = 12  # decimals printed: nothing is rounded off the mean
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from table_runs import COLLECTION, REAL_IAD, as_published, context, measured
+from table_runs import COLLECTION, REAL_IAD, TABLES, as_published, context, measured
 
-from multiflow.errors import InputError
-from multiflow.tables import (
-    TABLES,
+from multiflow.base.errors import InputError
+from multiflow.results.tables import (
     TableContext,
+    ablation_tests_table,
     compare_ablations,
     compare_with_paper,
+    comparison_tables,
     make_table,
     missing_latex,
-    write_ablation_tests,
-    write_comparison,
     write_latex,
     write_pdf,
 )
@@ -29,8 +29,8 @@ def typeset(folder: Path, metrics: pd.DataFrame, run: TableContext) -> str:
     """Write all tables and their PDF into a folder; returns LaTeX's log."""
     for name in TABLES:
         write_latex(make_table(name, metrics, run), folder / f"{name}.tex")
-    write_ablation_tests(compare_ablations(metrics, run), run, folder / "a.csv", folder / "ablation_tests.tex")
-    write_comparison(compare_with_paper(metrics, run), run, folder / "c.csv", folder / "comparison.tex")
+    write_latex(ablation_tests_table(compare_ablations(metrics, run), run), folder / "ablation_tests.tex")
+    write_latex(comparison_tables(compare_with_paper(metrics, run), run), folder / "comparison.tex")
     sections = [
         ("Tables of the paper", [folder / f"{name}.tex" for name in TABLES]),
         ("Tests of the ablations", [folder / "ablation_tests.tex"]),
@@ -65,7 +65,7 @@ def test_the_demos_tables_fit_on_few_pages_and_are_the_same_each_time(
 
 def test_the_papers_tables_fit_on_few_pages(program: Callable[[str], str], tmp_path: Path) -> None:
     program("pdflatex")
-    check(typeset(tmp_path, as_published(), context(REAL_IAD, (0, 1, 2, 3, 4), COLLECTION)), pages=6)
+    check(typeset(tmp_path, as_published(), context(REAL_IAD, (0, 1, 2, 3, 4), COLLECTION)), pages=8)
 
 
 def test_odd_names_and_many_classes(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_odd_names_and_many_classes(program: Callable[[str], str], tmp_path: Pat
         *(f"part_{i}" for i in range(90)),
     )
     run = context(names)
-    run = TableContext("Ünïcode & 100 % 部品_°", run.data_protocol, names, run.experiments)
+    run = replace(run, dataset="Ünïcode & 100 % 部品_°")
     check(typeset(tmp_path, measured(names), run), pages=8)
     text = (tmp_path / "table5.tex").read_text()
     assert text.count(r"\begin{table}") == 3
