@@ -1,4 +1,4 @@
-"""Photographs of one part: which camera took which, and whether they are such as the flow was trained on."""
+"""Photographs of one part: which camera took which, and whether they are such as the model was trained on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from multiflow.errors import InputError
-from multiflow.images import decode_picture, image_array
-from multiflow.recipe import Recipe, ViewRecipe
-from multiflow.samples import split_name
+from multiflow.base.errors import InputError
+from multiflow.datasets.file_names import split_name
+from multiflow.datasets.images import Resampling, decode_picture, image_array
+from multiflow.methods.recipe import Recipe, ViewRecipe
 
 __all__ = ["Assignment", "Photograph", "assign_cameras", "load_photographs"]
 
@@ -31,7 +31,7 @@ class Assignment:
     """Which file is which view.
 
     Args:
-        files: a file per view, in the flow's order.
+        files: a file per view, in the model's order.
         rule: how they were told apart, in words.
     """
 
@@ -45,7 +45,7 @@ class Photograph:
 
     Args:
         path: its file.
-        view: what the flow expects of it.
+        view: what the model expects of it.
         picture: decoded, as photographed.
     """
 
@@ -53,9 +53,9 @@ class Photograph:
     view: ViewRecipe
     picture: Image.Image
 
-    def array(self, size: int) -> NDArray[np.uint8]:
-        """What a network takes: RGB [size, size, 3], mirrored where the flow's pictures of this camera are."""
-        return image_array(self.picture, size, self.view.flip)
+    def array(self, size: int, resampling: Resampling = "bilinear") -> NDArray[np.uint8]:
+        """What a network takes: RGB [size, size, 3], mirrored where the model's pictures of this camera are."""
+        return image_array(self.picture, size, self.view.flip, resampling)
 
 
 def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
@@ -67,7 +67,7 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
 
     Args:
         folder: the folder; what is no picture, by its suffix, is left out.
-        recipe: that of the flow.
+        recipe: that of the model.
 
     Raises:
         InputError: a view is missing or there twice, there are pictures of several parts, of another class or of
@@ -105,7 +105,7 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
         problems.append(f"{folder}: {wanted}, found none of {', '.join(missing)}; add it, or give all with --views")
     if others := [camera for camera in found if camera not in recipe.cameras]:
         problems.append(
-            f"{folder}: {wanted}, which the flow was trained with, found {', '.join(others)} as well; "
+            f"{folder}: {wanted}, which the model was trained with, found {', '.join(others)} as well; "
             "take these pictures out, or give those of the part with --views"
         )
     samples = sorted({sample for sample, _ in named.values() if sample})
@@ -114,8 +114,8 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
     classes = sorted({match[1] for sample in samples if (match := re.match(r"(.+?)_+\d+_(?:OK|NG)(?:_|$)", sample))})
     if classes and classes != [recipe.class_name]:
         problems.append(
-            f"{folder}: expected a part of the class {recipe.class_name}, which the flow was trained on, found "
-            f"{', '.join(classes)} in the file names; take that class's flow, or rename the pictures"
+            f"{folder}: expected a part of the class {recipe.class_name}, which the model was trained on, found "
+            f"{', '.join(classes)} in the file names; take that class's model, or rename the pictures"
         )
     if problems:
         raise InputError(problems)
@@ -139,7 +139,7 @@ def check_count(files: Sequence[Path], recipe: Recipe, place: str) -> None:
 
 
 def load_photographs(assignment: Assignment, recipe: Recipe) -> list[Photograph]:
-    """Decode the pictures of a part and compare them with those that the flow was trained on.
+    """Decode the pictures of a part and compare them with those that the model was trained on.
 
     What the training would have taken as well, if not from this camera, is a warning: another size, grey values,
     CMYK, an EXIF orientation (it is ignored, as there).
