@@ -1,4 +1,4 @@
-"""Time of `snakemake -n` against the number of jobs: 300, 3,000 and 6,000.
+"""Time of `snakemake -n` against the number of jobs: about 500, 5,000 and 10,000.
 
 The paper's configuration, with fewer classes, with its own 30 classes and 5 seeds, and with 10 seeds.
 """

@@ -21,9 +21,11 @@ import timm
 import torch
 from PIL import Image
 
-from multiflow.config import Features
-from multiflow.features import extract_features
-from multiflow.samples import SAMPLE_COLUMNS, write_samples
+from multiflow.base.settings import Compute
+from multiflow.datasets.digests import digests
+from multiflow.datasets.table import SAMPLE_COLUMNS, write_samples
+from multiflow.features.extraction import extract_features
+from multiflow.features.settings import FeatureSet
 
 logger = logging.getLogger("multiflow")
 
@@ -40,12 +42,12 @@ def write_pictures(root: Path, samples: int, views: int, size: int) -> pd.DataFr
             path = f"{index:04d}_C{view + 1}.jpg"
             Image.fromarray(picture).save(root / path, quality=90)
             split = "train" if index < samples // 2 else "test"
-            rows.append((split, f"{index:04d}", f"C{view + 1}", path, "", 0, "OK", view % 2, "0" * 64, size, size))
+            rows.append((split, f"{index:04d}", f"C{view + 1}", path, "", 0, "OK", view % 2, "0" * 64, "", size, size))
     return pd.DataFrame(rows, columns=SAMPLE_COLUMNS)
 
 
 class Summary(logging.Handler):
-    """Catches the extraction's own closing line."""
+    """Catches the extraction's last line."""
 
     text = ""
 
@@ -69,21 +71,19 @@ def main() -> None:
     logger.addHandler(summary)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_samples(write_pictures(root, arguments.samples, arguments.views, arguments.size), root / "bench.csv")
+        frame = write_pictures(root, arguments.samples, arguments.views, arguments.size)
+        write_samples(frame, root / "bench.csv")
         torch.manual_seed(0)
         model = timm.create_model(arguments.backbone)
         safetensors.torch.save_file(model.state_dict(), root / "weights.safetensors")
-        settings = Features(
-            backbone=arguments.backbone,
-            image_size=arguments.image_size,
-            workers=arguments.workers,
-            threads=arguments.threads,
-        )
+        settings = FeatureSet(backbone=arguments.backbone, image_size=arguments.image_size)
+        compute = Compute(workers=arguments.workers, threads=arguments.threads)
+        weights, output = root / "weights.safetensors", root / "bench.h5"
         started = time.perf_counter()
-        extract_features(root / "bench.csv", root, root / "weights.safetensors", settings, root / "bench.h5")
+        extract_features(root / "bench.csv", digests(frame), root, weights, settings, compute, output)
         seconds = time.perf_counter() - started
         size = (root / "bench.h5").stat().st_size
-    rate, idle = re.findall(r"([\d.]+) images/s, network idle ([\d.]+) %", summary.text)[0]
+    idle, rate = re.findall(r"network idle ([\d.]+) % of the time, ([\d.]+) images/s", summary.text)[0]
     print(
         json.dumps(
             vars(arguments)

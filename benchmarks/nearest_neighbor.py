@@ -11,42 +11,47 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from multiflow.metrics import auroc, sample_labels, sample_scores
-from multiflow.store import FeatureFile
+from multiflow.datasets.ground_truth import GroundTruthFile
+from multiflow.features.file import FeatureFile
+from multiflow.metrics.ranking import auroc, sample_labels, sample_scores
 
 
-def patches(features: FeatureFile, split: str) -> torch.Tensor:
-    """Features of a split as [N, V, patches, C], standardised with the training set."""
+def patches(features: FeatureFile, split: str) -> Iterator[torch.Tensor]:
+    """Features of a split's samples as [V, patches, C], standardised with the training set."""
     mean, std = torch.from_numpy(features.channel_mean).float(), torch.from_numpy(features.channel_std).float()
-    values = torch.from_numpy(features.load_features(split)).flatten(3).transpose(2, 3)
-    return (values - mean) / std.clamp(min=1e-6)
+    samples = features.split(split)
+    for index in range(len(samples)):
+        values = torch.from_numpy(samples.features(index)).flatten(2).transpose(1, 2)
+        yield (values - mean) / std.clamp(min=1e-6)
 
 
-def rate(path: Path) -> tuple[float | None, float | None]:
+def rate(features_path: Path, truth_path: Path) -> tuple[float | None, float | None]:
     """Sample and image AUROC of a class."""
-    with FeatureFile(path) as features:
-        bank = patches(features, "train").flatten(0, 2)
+    with FeatureFile(features_path) as features, GroundTruthFile(truth_path) as truth:
+        bank = torch.cat(list(patches(features, "train"))).flatten(0, 1)
         scores = torch.tensor(
             [[float(torch.cdist(view, bank).amin(1).amax()) for view in sample] for sample in patches(features, "test")]
         ).numpy()
-        labels = features.split("test").labels
+        labels = truth.labels
     return auroc(sample_labels(labels), sample_scores(scores)["max"]), auroc(labels.ravel(), scores.ravel())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?", default=Path("results/demo"), help="folder of a run")
-    paths = sorted((parser.parse_args().run / "features").glob("*.h5"))
+    run = parser.parse_args().run
+    paths = sorted((run / "features").glob("*/*.h5"))
     if not paths:
         sys.exit("no features found; `make demo` makes those of results/demo")
     torch.set_num_threads(1)
     for path in paths:
-        sample, image = rate(path)
-        print(f"{path.stem}: sample AUROC {sample:.3f}, image AUROC {image:.3f}", flush=True)
+        sample, image = rate(path, run / "ground_truth" / path.name)
+        print(f"{path.parent.name}, {path.stem}: sample AUROC {sample:.3f}, image AUROC {image:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 Every station runs in a process of its own on a small made-up class: random pictures, features and weights, which
 matter neither for time nor for memory. The resources that the rules ask for and ``multiflow/cluster/costs.csv`` come
-from this. It takes the GPU where there is one.
+from this; training and scoring are those of the paper's first experiment. It takes the GPU where there is one.
 
-    PYTHONPATH=src python benchmarks/stations.py                        # all: about 10 minutes on two cores
-    PYTHONPATH=src python benchmarks/stations.py train_flow --samples 64 # one, on more samples
+    PYTHONPATH=src python benchmarks/stations.py                          # all: about 10 minutes on two cores
+    PYTHONPATH=src python benchmarks/stations.py train_model --samples 64 # one, on more samples
 """
 
 from __future__ import annotations
@@ -24,48 +24,92 @@ from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 import timm  # noqa: E402
 import torch  # noqa: E402
 from feature_extraction import write_pictures  # noqa: E402
 
-from multiflow import config  # noqa: E402
-from multiflow.evaluation import compute_metrics, score_flow  # noqa: E402
-from multiflow.features import extract_features  # noqa: E402
-from multiflow.flow.checkpoint import save_flow  # noqa: E402
-from multiflow.flow_input import open_input  # noqa: E402
-from multiflow.foreground import segment_foreground  # noqa: E402
+from multiflow.base.hdf5 import create_hdf5, write_strings  # noqa: E402
+from multiflow.base.weights import write_weights  # noqa: E402
+from multiflow.config import Config, Experiment, load_config, read_overlays  # noqa: E402
+from multiflow.datasets.digests import digests, write_digests  # noqa: E402
+from multiflow.datasets.ground_truth import GroundTruthFile  # noqa: E402
+from multiflow.datasets.settings import Dataset  # noqa: E402
+from multiflow.datasets.table import SAMPLE_COLUMNS, read_samples, write_samples  # noqa: E402
+from multiflow.features.extraction import extract_features  # noqa: E402
 from multiflow.foreground.mvanet import MVANet  # noqa: E402
 from multiflow.foreground.mvanet.checkpoint import _released_names  # noqa: E402
-from multiflow.samples import read_samples, write_samples  # noqa: E402
-from multiflow.scores import ScoreFile  # noqa: E402
-from multiflow.store import create_hdf5, write_strings  # noqa: E402
-from multiflow.training import build_flow, train_flow  # noqa: E402
-from multiflow.weights import write_weights  # noqa: E402
+from multiflow.foreground.segmentation import segment_foreground  # noqa: E402
+from multiflow.methods.contract import Scores  # noqa: E402
+from multiflow.methods.data import ClassFiles  # noqa: E402
+from multiflow.methods.model import write_model  # noqa: E402
+from multiflow.methods.multiflow.camera_graph import camera_graph  # noqa: E402
+from multiflow.methods.multiflow.checkpoint import to_model  # noqa: E402
+from multiflow.methods.multiflow.inputs import Scaling  # noqa: E402
+from multiflow.methods.multiflow.network import MultiFlow  # noqa: E402
+from multiflow.methods.score import score_samples  # noqa: E402
+from multiflow.methods.train import train_model  # noqa: E402
+from multiflow.metrics.counting import count_metrics  # noqa: E402
+from multiflow.scores import ScoreFile, write_scores  # noqa: E402
 
+PAPER = Path(__file__).parents[1] / "config/config.yaml"
 CAMERAS = ["C1", "C2", "C3", "C4", "C5"]
-CHANNELS, GRID = 304, 24  # EfficientNet-B5's blocks.5 at 768 px
+CHANNELS, GRID, TRUTH = 304, 24, 256  # EfficientNet-B5's blocks.5 at 768 px; the ground truth's side
 PICTURE = 1024  # px; Real-IAD's pictures
+THREADS = 1
 
 
-def write_features(path: Path, samples: int) -> None:
-    """A feature file of the paper's shape with this many samples in each split; every second test view has a defect."""
+def paper() -> Config:
+    """The paper's configuration for one class, all of it foreground: segmenting is a station of its own."""
+    values = read_overlays([PAPER])
+    values["dataset"] |= {"classes": ["part"], "published": None, "flips": None}
+    values["compute"] = {"threads": THREADS}
+    values["foreground"] = {"method": "none"}
+    values["methods"]["multiflow"]["training"]["epochs"] = 1
+    values["experiments"] = {"multiflow": {}}
+    return load_config(values)
+
+
+def keys(split: str, samples: int) -> list[str]:
+    """Names of a split's samples."""
+    return [f"part_{split}_{index}" for index in range(samples)]
+
+
+def write_class(folder: Path, samples: int) -> tuple[Experiment, ClassFiles]:
+    """The files of a class of the paper's shape that a method reads, with this many samples in each split."""
     random = np.random.default_rng(0)
-    attributes = {"class": "part", "cameras": CAMERAS, "backbone": "random", "provenance": "{}"}
-    with create_hdf5(path, "features", attributes) as file:
+    rows = [
+        (split, key, camera, f"{key}_{camera}.jpg", "", 0, "OK", 0, "0" * 64, "", PICTURE, PICTURE)
+        for split in ("train", "test")
+        for key in keys(split, samples)
+        for camera in CAMERAS
+    ]
+    frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+    write_samples(frame, folder / "part.csv")
+    write_digests(frame, folder / "part.json")
+    run = paper()
+    experiment = run.experiment("multiflow")
+    attributes = run.features["b5"].model_dump(exclude={"weights", "weights_sha256"})
+    attributes |= {"class": "part", "cameras": CAMERAS, "threads": 1, "weights_sha256": "0", "content_sha256": "0"}
+    with create_hdf5(folder / "features.h5", "features", attributes) as file:
         for split in ("train", "test"):
             group = file.create_group(split)
-            keys = [f"part_{split}_{index}" for index in range(samples)]
-            write_strings(group, "sample", keys)
-            write_strings(group, "image", [[f"{key}_{camera}.jpg" for camera in CAMERAS] for key in keys])
-            truth = np.zeros((samples, len(CAMERAS), 256, 256), np.uint8)
-            truth[::2, :, 100:150, 100:150] = split == "test"
-            group["label"] = truth.any(axis=(2, 3)).astype(np.uint8)
-            group.create_dataset("ground_truth", data=truth, chunks=(1, *truth.shape[1:]), compression="gzip")
+            write_strings(group, "sample", keys(split, samples))
             shape = (len(CAMERAS), CHANNELS, GRID, GRID)
             features = group.create_dataset("features", (samples, *shape), np.float32, chunks=(1, *shape))
             for index in range(samples):
                 features[index] = random.standard_normal(shape, np.float32)
         file["train/channel_mean"], file["train/channel_std"] = np.zeros(CHANNELS), np.ones(CHANNELS)
+    files = ClassFiles(
+        samples=folder / "part.csv",
+        digests=folder / "part.json",
+        root=folder,
+        needs=experiment.needs,
+        features={"b5": folder / "features.h5"},
+        segmentation=None,
+        foreground=experiment.foreground,
+    )
+    return experiment, files
 
 
 def check(folder: Path, samples: int) -> None:
@@ -81,46 +125,62 @@ def check(folder: Path, samples: int) -> None:
     meta = {"prefix": "part/", "normal_class": "OK", "pre_transform": None}
     document = {"meta": meta, "train": records[:half], "test": records[half:]}
     (folder / "part.json").write_text(json.dumps(document))
-    dataset = config.Dataset(classes=["part"], flips=None, image_folder="", annotations="")
+    dataset = Dataset(classes=["part"], flips=None, image_folder="", annotations="")
     measure("image", len(records), lambda: read_samples(dataset, folder, "part", processes=0))
 
 
 def extract(folder: Path, samples: int) -> None:
     """Features."""
-    settings = config.Features()
-    write_samples(write_pictures(folder, samples, len(CAMERAS), PICTURE), folder / "part.csv")
-    write_weights(folder / "weights", timm.create_model(settings.backbone).state_dict(), {})
-    inputs = folder / "part.csv", folder, folder / "weights"
-    measure("image", samples * len(CAMERAS), lambda: extract_features(*inputs, settings, folder / "out.h5"))
+    run, table = paper(), write_pictures(folder, samples, len(CAMERAS), PICTURE)
+    write_samples(table, folder / "part.csv")
+    write_weights(folder / "weights", timm.create_model(run.features["b5"].backbone).state_dict(), {})
+    inputs = folder / "part.csv", digests(table), folder, folder / "weights"
+    settings = run.features["b5"], run.compute
+    measure("image", samples * len(CAMERAS), lambda: extract_features(*inputs, *settings, folder / "out.h5"))
 
 
 def segment(folder: Path, samples: int) -> None:
     """Masks, of one camera's pictures."""
-    write_samples(write_pictures(folder, samples, 1, PICTURE), folder / "part.csv")
+    run, table = paper(), write_pictures(folder, samples, 1, PICTURE)
+    write_samples(table, folder / "part.csv")
     write_weights(folder / "weights", _released_names(MVANet()), {})
-    inputs = folder / "part.csv", folder, config.Foreground(), folder / "out.h5"
+    inputs = folder / "part.csv", digests(table), folder, "mvanet", run.segmentation, run.compute, folder / "out.h5"
     measure("image", samples, lambda: segment_foreground(*inputs, weights=folder / "weights"))
 
 
 def train(folder: Path, samples: int) -> None:
     """One epoch."""
-    write_features(folder / "features.h5", samples)
-    data, training = open_input(folder / "features.h5", None, "nearest"), config.Training(epochs=1)
-    outputs = folder / "flow", folder / "history", folder / "checkpoint"
-    steps = samples // training.batch_size
-    measure("step", steps, lambda: train_flow(data, config.Features(), config.Flow(), training, 0, *outputs))
+    experiment, files = write_class(folder, samples)
+    steps = samples // experiment.settings.training.batch_size
+    outputs = folder / "model", folder / "history", folder / "checkpoint"
+    measure("step", steps, lambda: train_model(experiment, 0, files, *outputs))
 
 
-def evaluate(folder: Path, samples: int) -> None:
-    """Scores, then metrics."""
-    write_features(folder / "features.h5", samples)
-    data = open_input(folder / "features.h5", None, "nearest")
-    extra = {"scaling.mean": torch.zeros(CHANNELS), "scaling.std": torch.ones(CHANNELS)}
-    save_flow(folder / "flow", build_flow(config.Flow(), CHANNELS, len(CAMERAS)), {}, extra)
-    inputs = data, folder / "flow", config.Training(), folder / "scores.h5"
-    measure("sample_scored", samples, lambda: score_flow(*inputs, {}))
-    with ScoreFile(folder / "scores.h5") as scores:
-        measure("sample_measured", samples, lambda: compute_metrics(scores, data.features, config.Evaluation()))
+def score(folder: Path, samples: int) -> None:
+    """Maps, of a flow that was never trained."""
+    experiment, files = write_class(folder, samples)
+    network = experiment.settings.network
+    flow = MultiFlow(CHANNELS, camera_graph(len(CAMERAS), network.connections), network)
+    write_model(folder / "model", to_model(flow, Scaling.identity(CHANNELS)))
+    measure("sample", samples, lambda: score_samples(experiment, files, folder / "model", folder / "scores.h5", {}))
+
+
+def count(folder: Path, samples: int) -> None:
+    """Metrics; every second sample has a defect in all views."""
+    random, views = np.random.default_rng(0), len(CAMERAS)
+    scores = [Scores(random.standard_normal((views, GRID, GRID), np.float32)) for _ in range(samples)]
+    write_scores(folder / "scores.h5", keys("test", samples), views, scores.__getitem__, {}, "random scores")
+    mask = np.zeros((samples, views, TRUTH, TRUTH), np.uint8)
+    mask[::2, :, 100:150, 100:150] = 255
+    labels = mask.any(axis=(2, 3)).astype(np.uint8)
+    with create_hdf5(folder / "truth.h5", "ground_truth", {"class": "part", "cameras": CAMERAS}) as file:
+        write_strings(file, "sample", keys("test", samples))
+        write_strings(file, "anomaly_class", np.where(labels, "AK", "OK"))
+        file["label"] = labels
+        file.create_dataset("mask", data=mask, chunks=(1, *mask.shape[1:]), compression="gzip")
+    settings = paper().evaluation
+    with ScoreFile(folder / "scores.h5") as written, GroundTruthFile(folder / "truth.h5") as truth:
+        measure("sample", samples, lambda: count_metrics(written, truth, settings))
 
 
 # Samples to measure on.
@@ -128,8 +188,9 @@ STATIONS: dict[str, tuple[Callable[[Path, int], None], int]] = {
     "flip_views": (check, 20),
     "extract_features": (extract, 4),
     "segment_foreground": (segment, 2),
-    "train_flow": (train, 24),
-    "evaluate_flow": (evaluate, 24),
+    "train_model": (train, 24),
+    "score_samples": (score, 24),
+    "count_metrics": (count, 100),
 }
 SECONDS: dict[str, float] = {}
 
@@ -170,7 +231,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="samples to measure on")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the networks")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    global THREADS
+    THREADS = arguments.threads
+    torch.set_num_threads(THREADS)
     if arguments.station:
         print(json.dumps(run(arguments.station, arguments.samples or STATIONS[arguments.station][1])))
         return

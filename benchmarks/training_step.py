@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from multiflow.flow import MultiFlow, add_noise, loss, sample_noise
-from multiflow.flow.released import RELEASED_CLAMP_SLOPE, export_released
-from multiflow.views import camera_graph
+from multiflow.methods.multiflow.camera_graph import camera_graph
+from multiflow.methods.multiflow.network import MultiFlow, add_noise, loss, sample_noise
+from multiflow.methods.multiflow.released import RELEASED, export_released
 
 VIEWS = 5
 RESULTS = ("latents", "log-determinants", "loss")
@@ -44,10 +44,9 @@ class PlainFlow(torch.nn.Module):
 
     def __init__(self, flow: MultiFlow) -> None:
         super().__init__()
-        self.flow = [flow.channels, flow.clamp, flow.clamp_slope]
+        self.flow = [flow.channels, flow.settings.clamp, flow.settings.clamp_slope]
         self.neighbors = flow.graph.neighbors
         self.permutations = flow.permutations
-        self.kernels = flow.kernels
         self.names: dict[str, str] = {}
         for name, value in export_released(flow).items():
             self.names[name] = name.replace(".", "_")
@@ -232,15 +231,10 @@ def main() -> None:
     )
     generator = torch.Generator().manual_seed(0)
     shape = (options.batch, VIEWS, options.channels, options.map, options.map)
-    noise, condition = sample_noise("simplenet", (shape[0], *shape[3:]), generator=generator)
+    settings = RELEASED.model_copy(update={"hidden": options.hidden})
+    noise, condition = sample_noise(settings, shape, generator)
     features = add_noise(torch.randn(shape, generator=generator), noise)
-    flow = MultiFlow(
-        options.channels,
-        camera_graph(VIEWS),
-        hidden=options.hidden,
-        clamp_slope=RELEASED_CLAMP_SLOPE,
-        generator=generator,
-    )
+    flow = MultiFlow(options.channels, camera_graph(VIEWS), settings, generator=generator)
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
             if name.endswith("gamma"):

@@ -37,7 +37,7 @@ NODES = ("node1", "node2", "node3")
 PROGRAMS = ("slurmctld", "slurmd")  # what the tests ask for; Debian's slurm-client comes with them
 COMMANDS = ("sbatch", "srun", "scancel", "scontrol", "sinfo", "squeue", "sacct", "sacctmgr", "sshare")
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-PATIENCE = 120.0  # s that a state may take to come about on a machine that does other things as well
+WAIT_SECONDS = 120.0  # s that a state may take to come about on a machine that does other things as well
 
 CONFIGURATION = """\
 ClusterName=mini
@@ -144,7 +144,7 @@ class Cluster:
         self.wait(lambda: not self.call("squeue", "--noheader"), "cancelled jobs to end")
 
     def start_controller(self) -> None:
-        """Start the controller; it takes up the jobs that it saved."""
+        """Start the controller; it goes on with the jobs that it saved."""
         self._start("slurmctld")
         self.wait(lambda: "UP" in self.call("scontrol", "ping"), "the controller to answer")
 
@@ -207,7 +207,7 @@ class Cluster:
         """One job."""
         return next(job for job in self.jobs() if job["JobId"] == identifier)
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
         """Poll until ``condition`` holds.
 
         Raises:

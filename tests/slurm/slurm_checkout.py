@@ -14,6 +14,8 @@ from typing import Any, Self
 from checkout import ROOT, Checkout, small_run
 from cluster import Cluster, Process, processes
 
+from multiflow.config.run import merge
+
 OVERLAYS = ["config/demo.yaml", "test.yaml"]
 RESULTS = Path("results/small")
 METRICS = RESULTS / "metrics.csv"
@@ -25,15 +27,25 @@ EPOCHS = 12
 
 def slurm_run() -> dict[str, Any]:
     """The smallest run that asks for GPUs: where there is none, `auto` computes on the CPU."""
-    small = small_run()
-    return small | {
-        "dataset": small["dataset"] | {"classes": ["coin_cell"]},
-        "features": small["features"] | {"device": "auto"},
-        "flow": {"blocks": 2, "hidden": 8, "kernels": [3, 3]},
-        "training": small["training"] | {"epochs": EPOCHS, "checkpoint_every": 4, "device": "auto"},
-        "experiments": small["experiments"]
-        | {"multiflow": {"seeds": [0]}, "no_cross_view": {"seeds": [0]}, "with_background": None},
-    }
+    return merge(
+        small_run(),
+        {
+            "dataset": {"classes": ["coin_cell"]},
+            "compute": {"device": "auto"},
+            "methods": {
+                "multiflow": {
+                    "network": {"blocks": 2, "hidden": 8, "kernels": [3, 3]},
+                    "training": {"epochs": EPOCHS, "checkpoint_every": 4},
+                }
+            },
+            "experiments": {
+                "multiflow": {"seeds": [0]},
+                "no_cross_view": {"seeds": [0], "classes": ["coin_cell"]},
+                "with_background": None,
+                "background_ignored": None,
+            },
+        },
+    )
 
 
 class SlurmCheckout(Checkout):
@@ -54,11 +66,11 @@ class SlurmCheckout(Checkout):
             return
         shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
         self.folder = folder
-        for place in ("flows", "scores", "checkpoints"):
-            for path in (folder / RESULTS / place / RUN).parent.glob("seed0.*"):
+        for station in ("models", "scores", "metrics", "checkpoints"):
+            for path in (folder / RESULTS / station / RUN).parent.glob("seed0.*"):
                 path.unlink()
         (folder / METRICS).unlink()
-        (folder / RESULTS / "logs/train_flow" / f"{RUN}.log").unlink()
+        (folder / RESULTS / "logs/train_model" / f"{RUN}.log").unlink()
 
     def environment(self) -> dict[str, str]:
         """On PATH this cluster, on PYTHONPATH what the tests put into the run."""
@@ -114,9 +126,9 @@ class SlurmCheckout(Checkout):
 
     def wait_frozen(self) -> dict[str, str]:
         """Wait until the training has frozen itself; returns its job."""
-        orders = self.folder / "sabotage/train_flow"
+        orders = self.folder / "sabotage/train_model"
         self.cluster.wait(lambda: not orders.exists(), "the training to reach its first checkpoint", 300)
-        return self.jobs("train_flow")[-1]
+        return self.jobs("train_model")[-1]
 
 
 class Running:

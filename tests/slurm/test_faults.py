@@ -16,21 +16,21 @@ from slurm_checkout import EPOCHS, METRICS, OVERLAYS, RESULTS, RUN, Running, Slu
 
 
 def resumed(checkout: SlurmCheckout) -> None:
-    """The second training has gone on from the first one's checkpoint: the log names the epochs."""
-    log = checkout.log("train_flow")
-    epochs = re.findall(r"resumed from \S+ after epoch (\d+)", log)
+    """The second training has gone on from the first one's checkpoint: the log names the epoch."""
+    log = checkout.log("train_model")
+    epochs = re.findall(r"resumed from \S+ after (\d+) steps", log)
     assert len(epochs) == 1, log
     assert 0 < int(epochs[0]) < EPOCHS
-    assert log.count(f"epoch {EPOCHS}/{EPOCHS},") == 1, log
+    assert log.count(f"trained {EPOCHS} of {EPOCHS} epochs,") == 1, log
 
 
 def test_a_cancelled_job_is_submitted_again(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         job = checkout.wait_frozen()
         cluster.call("scancel", job["JobId"])
         run.succeed()
-    first, second = checkout.jobs("train_flow")
+    first, second = checkout.jobs("train_model")
     assert (first["JobState"], second["JobState"]) == ("CANCELLED", "COMPLETED")
     # What a rule asks for grows with the attempt.
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("12000M", "24000M")
@@ -40,13 +40,13 @@ def test_a_cancelled_job_is_submitted_again(checkout: SlurmCheckout, finished: C
 
 
 def test_a_training_goes_on_after_its_time_limit(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         job = checkout.wait_frozen()
         # A minute is the least, and a job need not come as far within one.
         cluster.call("scontrol", "update", f"JobId={job['JobId']}", "TimeLimit=1")
         run.succeed()
-    first, second = checkout.jobs("train_flow")
+    first, second = checkout.jobs("train_model")
     assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
     assert (first["TimeLimit"], second["TimeLimit"]) == ("00:01:00", "02:00:00")
     resumed(checkout)
@@ -54,11 +54,11 @@ def test_a_training_goes_on_after_its_time_limit(checkout: SlurmCheckout, finish
 
 
 def test_a_job_over_its_memory_gets_more(checkout: SlurmCheckout, finished: Checkout) -> None:
-    checkout.order("evaluate_flow", "memory")
-    checkout.change_profile("evaluate_flow", mem_mb="1500 * attempt")
+    checkout.order("score_samples", "memory")
+    checkout.change_profile("score_samples", mem_mb="1500 * attempt")
     with Running(checkout) as run:
         run.succeed()
-    first, second = checkout.jobs("evaluate_flow")
+    first, second = checkout.jobs("score_samples")
     assert first["JobState"] != "COMPLETED"
     assert second["JobState"] == "COMPLETED"
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("1500M", "3000M")
@@ -67,7 +67,7 @@ def test_a_job_over_its_memory_gets_more(checkout: SlurmCheckout, finished: Chec
 
 
 def test_a_broken_node(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         node = checkout.wait_frozen()["NodeList"]
         cluster.break_node(node)
@@ -75,14 +75,14 @@ def test_a_broken_node(checkout: SlurmCheckout, finished: Checkout, cluster: Clu
             run.succeed()
         finally:
             cluster.repair_node(node)
-    assert {job["JobState"] for job in checkout.jobs("train_flow")} == {"COMPLETED"}
-    assert checkout.jobs("train_flow")[-1]["NodeList"] != node
+    assert {job["JobState"] for job in checkout.jobs("train_model")} == {"COMPLETED"}
+    assert checkout.jobs("train_model")[-1]["NodeList"] != node
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
 
 def test_a_preempted_job_is_queued_again(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         job = checkout.wait_frozen()
         urgent = ["--partition=urgent", f"--nodelist={job['NodeList']}", "--nodes=1", "--gres=gpu:2", "--parsable"]
@@ -90,7 +90,7 @@ def test_a_preempted_job_is_queued_again(checkout: SlurmCheckout, finished: Chec
         cluster.wait(lambda: cluster.job(identifier)["JobState"] == "RUNNING", "the urgent job to run")
         cluster.call("scancel", identifier)
         run.succeed()
-    (job,) = checkout.jobs("train_flow")
+    (job,) = checkout.jobs("train_model")
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
@@ -99,7 +99,7 @@ def test_a_preempted_job_is_queued_again(checkout: SlurmCheckout, finished: Chec
 def test_a_controller_that_is_away_for_half_a_minute(
     checkout: SlurmCheckout, finished: Checkout, cluster: Cluster
 ) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         checkout.wait_frozen()
         cluster.stop_controller()
@@ -111,27 +111,27 @@ def test_a_controller_that_is_away_for_half_a_minute(
         (process,) = checkout.processes()
         process.send(signal.SIGCONT)
         assert "it is asked again" in run.succeed()
-    (job,) = checkout.jobs("train_flow")
+    (job,) = checkout.jobs("train_model")
     assert job["JobState"] == "COMPLETED"
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
 
 def test_ctrl_c_cancels_the_jobs_and_the_next_run_goes_on(checkout: SlurmCheckout, finished: Checkout) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         checkout.wait_frozen()
         run.process.send_signal(signal.SIGINT)
         assert run.finish() != 0
-    checkout.cluster.wait(lambda: checkout.jobs("train_flow")[0]["JobState"] == "CANCELLED", "the job to be cancelled")
+    checkout.cluster.wait(lambda: checkout.jobs("train_model")[0]["JobState"] == "CANCELLED", "the job to be cancelled")
     with Running(checkout) as run:
         run.succeed()
-    assert len(checkout.jobs("train_flow")) == 2
+    assert len(checkout.jobs("train_model")) == 2
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
 
 def test_sigterm_waits_for_the_jobs_and_the_next_run_goes_on(checkout: SlurmCheckout, finished: Checkout) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         checkout.wait_frozen()
         run.process.send_signal(signal.SIGTERM)
@@ -141,7 +141,7 @@ def test_sigterm_waits_for_the_jobs_and_the_next_run_goes_on(checkout: SlurmChec
         assert run.finish() != 0
     with Running(checkout) as run:
         run.succeed()
-    (job,) = checkout.jobs("train_flow")
+    (job,) = checkout.jobs("train_model")
     assert job["JobState"] == "COMPLETED"
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
@@ -149,7 +149,7 @@ def test_sigterm_waits_for_the_jobs_and_the_next_run_goes_on(checkout: SlurmChec
 def test_a_killed_snakemake_leaves_no_second_writer(
     checkout: SlurmCheckout, finished: Checkout, cluster: Cluster
 ) -> None:
-    checkout.order("train_flow", "freeze")
+    checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         checkout.wait_frozen()
         # A second one is refused as long as this one lives, even without Snakemake's own lock.
@@ -165,7 +165,7 @@ def test_a_killed_snakemake_leaves_no_second_writer(
     with Running(checkout) as run:
         printed = run.succeed()
     assert "Cancelled 1 job that an earlier Snakemake had left in the queue." in printed
-    first, second_job = checkout.jobs("train_flow")
+    first, second_job = checkout.jobs("train_model")
     assert (first["JobState"], second_job["JobState"]) == ("CANCELLED", "COMPLETED")
     assert first["EndTime"] <= second_job["StartTime"]
     assert cluster.job(other_job)["JobState"] == "RUNNING", "the user's own job was cancelled"
@@ -176,12 +176,12 @@ def test_a_killed_snakemake_leaves_no_second_writer(
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path], None]]:
-    """Put a folder on a disk of 8 kB."""
+    """Put a folder on a disk of 4 kB."""
     mounted: list[Path] = []
 
     def mount(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
+        command = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if result.returncode != 0:
             if os.environ.get("REQUIRE_PROGRAMS"):
@@ -203,13 +203,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         assert run.finish() == 1
     name = RESULTS / "scores" / f"{RUN}.h5"
     line = f"{name}: cannot be written whole: No space left on device; make room in {name.parent} and start again"
-    assert [text.partition(" ERROR ")[2] for text in checkout.log("evaluate_flow").splitlines()] == [line]
+    assert re.findall(r" ERROR (.*)", checkout.log("score_samples")) == [line]
+    assert "Traceback" not in checkout.log("score_samples")
     assert line in run.printed, "the line is not shown to the user"
     assert not [path for path in folder.rglob("*") if path.is_file()]
     subprocess.run(["mount", "-o", "remount,size=100m", str(folder)], timeout=60, check=True)
     with Running(checkout) as run:
         run.succeed()
-    assert len(checkout.jobs("train_flow")) == 1
+    assert len(checkout.jobs("train_model")) == 1
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 
 
@@ -234,14 +235,14 @@ def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmC
     [
         ("gpu node1", "CUDA error: uncorrectable ECC error encountered"),
         # Its driver has failed: nothing is computed on the CPU instead.
-        ("no-cuda node1", "training.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=0 names one; "),
+        ("no-cuda node1", "compute.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=0 names one; "),
     ],
 )
 def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout, order: str, reason: str) -> None:
-    checkout.order("train_flow", order)
+    checkout.order("train_model", order)
     with Running(checkout) as run:
         run.succeed()
-    first, second = checkout.jobs("train_flow")
+    first, second = checkout.jobs("train_model")
     assert (first["NodeList"], first["JobState"]) == ("node1", "FAILED")
     assert (second["NodeList"], second["ExcNodeList"], second["JobState"]) == ("node2", "node1", "COMPLETED")
     line = rf"^GPU of node1 failed: {re.escape(reason)}.*; a second attempt runs on another node$"

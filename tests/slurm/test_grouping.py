@@ -18,7 +18,8 @@ def grouped(checkout: SlurmCheckout) -> SlurmCheckout:
     assert text.count("group_seeds = False") == 1
     profile.write_text(text.replace("group_seeds = False", "group_seeds = True"))
     run = slurm_run()
-    run["experiments"] |= {"multiflow": {"seeds": list(SEEDS)}}
+    shared = {"seeds": list(SEEDS), "classes": ["coin_cell"]}
+    run["experiments"] |= {"multiflow": {"seeds": list(SEEDS)}, "background_ignored": shared}
     run["keep"] = {"features": False}
     checkout.write_config(run)
     return checkout
@@ -33,30 +34,36 @@ def numbers(checkout: Checkout, seed: int) -> list[str]:
 def test_seeds_share_a_submission_and_a_finished_one_is_not_trained_again(
     grouped: SlurmCheckout, finished: Checkout, cluster: Cluster
 ) -> None:
-    flows = grouped.folder / RESULTS / "flows/multiflow/coin_cell"
+    models = grouped.folder / RESULTS / "models/multiflow/coin_cell"
     with Running(grouped) as run:
 
         def first_is_done() -> bool:
             assert run.process.poll() is None, run.printed[-6000:]
-            return any(flows.glob("*.safetensors"))
+            return any(models.glob("*.safetensors"))
 
-        cluster.wait(first_is_done, "the first seed's flow", 120)
-        grouped.order("train_flow", "freeze")
-        (first,) = (path.stem for path in flows.glob("*.safetensors"))
-        orders = grouped.folder / "sabotage/train_flow"
+        cluster.wait(first_is_done, "the first seed's model", 120)
+        grouped.order("train_model", "freeze")
+        (first,) = (path.stem for path in models.glob("*.safetensors"))
+        orders = grouped.folder / "sabotage/train_model"
         cluster.wait(lambda: not orders.exists(), "the second seed's first checkpoint", 120)
-        (submission,) = grouped.jobs("multiflow_coin_cell")
+        (submission,) = grouped.jobs("multiflow.coin_cell")
         cluster.call("scancel", submission["JobId"])
         run.succeed()
-    lost, repeated = grouped.jobs("multiflow_coin_cell")
+    lost, repeated = grouped.jobs("multiflow.coin_cell")
     assert (lost["JobState"], repeated["JobState"]) == ("CANCELLED", "COMPLETED")
     assert {job["JOB_GRES"] for job in (lost, repeated)} == {"gpu:h100:1"}
     # The seeds take turns: time for both, but memory and processors for one.
     assert (lost["MinMemoryNode"], lost["NumCPUs"], lost["TimeLimit"]) == ("12000M", "1", "03:00:00")
+    # Metrics are counted without a GPU; an experiment that shares models submits nothing but its scorings.
+    (counting,) = grouped.jobs("metrics.multiflow.coin_cell")
+    assert (counting["JobState"], counting["Partition"], counting.get("JOB_GRES")) == ("COMPLETED", "cpu", "(null)")
+    (scoring,) = grouped.jobs("background_ignored.coin_cell")
+    assert (scoring["JobState"], scoring["JOB_GRES"], scoring["TimeLimit"]) == ("COMPLETED", "gpu:h100:1", "01:00:00")
+    assert not (grouped.folder / RESULTS / "models/background_ignored").exists()
     for seed in SEEDS:
-        log = (grouped.folder / RESULTS / f"logs/train_flow/multiflow/coin_cell/seed{seed}.log").read_text()
-        assert ("its flow is taken up" in log) == (f"seed{seed}" == first), log
+        log = (grouped.folder / RESULTS / f"logs/train_model/multiflow/coin_cell/seed{seed}.log").read_text()
+        assert ("its model is used again" in log) == (f"seed{seed}" == first), log
         assert ("resumed from" in log) == (f"seed{seed}" != first), log
     assert numbers(grouped, 0) == numbers(finished, 0) != []
     assert len(numbers(grouped, 1)) == len(numbers(finished, 0))
-    assert not list((grouped.folder / RESULTS / "features").glob("*.h5"))
+    assert not list((grouped.folder / RESULTS / "features").rglob("*.h5"))

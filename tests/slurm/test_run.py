@@ -9,8 +9,8 @@ from cluster import Cluster
 from slurm_checkout import METRICS, OVERLAYS, RESULTS, SUMMARY, SlurmCheckout
 
 # Jobs of the rules that a network runs in, and of those without one.
-GPU_RULES = {"extract_features": 1, "train_flow": 2, "evaluate_flow": 2}
-CPU_RULES = {"render_class": 1, "flip_views": 1, "segment_foreground": 1}
+GPU_RULES = {"extract_features": 1, "train_model": 2, "score_samples": 2}
+CPU_RULES = {"render_class": 1, "flip_views": 1, "segment_foreground": 1, "count_metrics": 2}
 
 
 def test_a_run_on_slurm_asks_for_gpus_and_makes_the_same_bytes(
@@ -30,7 +30,7 @@ def test_a_run_on_slurm_asks_for_gpus_and_makes_the_same_bytes(
                 assert (job["Partition"], job.get("JOB_GRES")) == (partition, gres), job
                 assert job["NodeList"] in nodes, job
     assert len(checkout.jobs()) == sum({**GPU_RULES, **CPU_RULES}.values())
-    assert {job["MinMemoryNode"] for job in checkout.jobs("train_flow")} == {"12000M"}
+    assert {job["MinMemoryNode"] for job in checkout.jobs("train_model")} == {"12000M"}
     tables = sorted(path.relative_to(finished.folder) for path in (finished.folder / RESULTS / "tables").glob("*.*"))
     assert len(tables) >= 14
     for name in (METRICS, SUMMARY, *tables):

@@ -16,7 +16,7 @@ from slurm_checkout import METRICS, OVERLAYS, SlurmCheckout
 
 from multiflow.cluster import Request, Settings, check_site, probe_nodes
 
-GPU = Request("train_flow", partition="gpu", gpus=1, mem_mb=12000, runtime=60)
+GPU = Request("train_model", partition="gpu", gpus=1, mem_mb=12000, runtime=60)
 CPU = Request("flip_views", partition="cpu", mem_mb=2000, runtime=60)
 SECONDS = 120  # for a small job on a machine that does other things as well
 
@@ -61,25 +61,25 @@ def test_a_good_site(site: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_partition_that_does_not_exist(site: Cluster, tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, CPU, Request("train_flow", partition="a100", gpus=1))
+    (line,) = problems(tmp_path, CPU, Request("train_model", partition="a100", gpus=1))
     assert line.startswith("partition a100: there is none; this cluster has cpu, gpu, urgent: change the name")
 
 
 def test_a_gpu_model_that_does_not_exist(site: Cluster, tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, Request("train_flow", partition="gpu", gpus=1, gpu_model="a100"))
+    (line,) = problems(tmp_path, Request("train_model", partition="gpu", gpus=1, gpu_model="a100"))
     assert line == "GPU model a100: partition gpu has h100; change gpu_model at the top of slurm/config.yaml"
-    assert problems(tmp_path, Request("train_flow", partition="gpu", gpus=1, gpu_model="h100")) == []
+    assert problems(tmp_path, Request("train_model", partition="gpu", gpus=1, gpu_model="h100")) == []
 
 
 def test_a_partition_without_gpus(site: Cluster, tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, Request("train_flow", partition="cpu", gpus=1))
+    (line,) = problems(tmp_path, Request("train_model", partition="cpu", gpus=1))
     assert line.startswith("GPU: partition cpu has none")
 
 
 def test_an_account_that_is_refused(site: Cluster, tmp_path: Path) -> None:
     site.call("scontrol", "update", "PartitionName=urgent", "AllowAccounts=physics")
     try:
-        (line,) = problems(tmp_path, Request("train_flow", partition="urgent", account="chemistry", runtime=10))
+        (line,) = problems(tmp_path, Request("train_model", partition="urgent", account="chemistry", runtime=10))
     finally:
         site.call("scontrol", "update", "PartitionName=urgent", "AllowAccounts=ALL")
     assert line == (
@@ -88,12 +88,12 @@ def test_an_account_that_is_refused(site: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_limit_that_is_longer_than_the_partition_allows(site: Cluster, tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, Request("train_flow", 3, "urgent", gpus=1, runtime=180))
-    assert line.startswith("time limit: attempt 3 of train_flow asks for 180 min, partition urgent allows 60:")
+    (line,) = problems(tmp_path, Request("train_model", 3, "urgent", gpus=1, runtime=180))
+    assert line.startswith("time limit: attempt 3 of train_model asks for 180 min, partition urgent allows 60:")
 
 
 def test_more_memory_than_a_node_has(site: Cluster, tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, Request("train_flow", partition="gpu", gpus=1, mem_mb=10**6, runtime=60))
+    (line,) = problems(tmp_path, Request("train_model", partition="gpu", gpus=1, mem_mb=10**6, runtime=60))
     assert "a node there has 16 CPU, 256000 MB, gpu:h100:2" in line
 
 
@@ -154,9 +154,9 @@ def test_snakemake_says_all_of_it_before_it_submits(checkout: SlurmCheckout) -> 
 
 def test_a_misspelt_rule_is_all_that_is_said(checkout: SlurmCheckout) -> None:
     profile = checkout.folder / "profiles/slurm/config.yaml"
-    profile.write_text(profile.read_text().replace("train_flow:", "train_flaw:"))
+    profile.write_text(profile.read_text().replace("train_model:", "train_modle:"))
     (line,) = refused(checkout)
-    assert line.startswith("set-resources: there is no rule train_flaw, and Snakemake ignores it without a word;")
+    assert line.startswith("set-resources: there is no rule train_modle, and Snakemake ignores it without a word;")
 
 
 def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp
     lines = [line for line in result.stdout.splitlines() if line.startswith(("ok  ", "FIX "))]
     (problem,) = [line for line in lines if line.startswith("FIX ")]
     assert "CUDA sees no GPU" in problem, "this cluster's GPUs are pretended"
-    for text in ("version: Slurm", "train_flow: 1 GPU", "node of gpu with GPU", "node of cpu without GPU"):
+    for text in ("version: Slurm", "train_model: 1 GPU", "node of gpu with GPU", "node of cpu without GPU"):
         assert any(line.startswith(f"ok   {text}") for line in lines), text
     jobs = [job["JobName"] for job in cluster.jobs() if job["WorkDir"] == str(checkout.folder)]
     assert set(jobs) == {"multiflow-site-check"}
@@ -177,15 +177,16 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
     checkout = SlurmCheckout(tmp_path / "checkout", cluster)
     profile = checkout.folder / "profiles/slurm/config.yaml"
     profile.write_text(profile.read_text().replace("gpu_model = None", 'gpu_model = "h100"'))
-    checkout.write_config({"features": {"device": "cpu"}, "training": {"device": "cpu"}}, "cpu.yaml")
+    checkout.write_config({"compute": {"device": "cpu"}}, "cpu.yaml")
 
     def accepted(*more: str) -> set[str]:
         printed = checkout.run([*OVERLAYS, *more], "check_site").stdout
         lines = re.findall(r"^ok   ([\w +]+): (.*), \d+ MB, \d+ min in (\w+) accepted$", printed, re.MULTILINE)
         return {": ".join(line) for line in lines}
 
-    jobs = {"render_class", "flip_views", "segment_foreground", "plot_class", "plot_training", "plot_metrics"}
-    networks = {"extract_features", "train_flow", "evaluate_flow"}
+    jobs = {"render_class", "flip_views", "segment_foreground", "count_metrics"}
+    jobs |= {"plot_class", "plot_training", "plot_metrics"}
+    networks = {"extract_features", "train_model", "score_samples"}
     on_gpus, on_cpus = accepted(), accepted("cpu.yaml")
     assert {line for line in on_gpus if "h100" in line} == {
         f"{rule}: 1 GPU h100, {1 + (rule == 'extract_features')} CPU: gpu" for rule in networks
@@ -193,10 +194,11 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
     assert {line.split(":")[0] for line in on_gpus if line.endswith(" 1 CPU: cpu")} == jobs
     assert {line.split(":")[0] for line in on_cpus if line.endswith(" CPU: cpu")} == jobs | networks
     assert len(on_cpus) == len(jobs | networks)
-    # Of seeds that are submitted together all go where one of them needs a GPU.
+    # An experiment may have its own device, also where its seeds are submitted together.
     profile.write_text(profile.read_text().replace("group_seeds = False", "group_seeds = True"))
-    checkout.write_config({"training": {"device": "cpu"}, "evaluation": {"device": "auto"}}, "mixed.yaml")
-    assert "evaluate_flow + train_flow: 1 GPU h100, 1 CPU: gpu" in accepted("mixed.yaml")
+    checkout.write_config({"experiments": {"no_cross_view": {"compute": {"device": "cpu"}}}}, "mixed.yaml")
+    together = {line for line in accepted("mixed.yaml") if line.startswith("score_samples + train_model")}
+    assert together == {f"score_samples + train_model: {place}" for place in ("1 GPU h100, 1 CPU: gpu", "1 CPU: cpu")}
 
 
 def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,13 +213,13 @@ def test_snakemake_itself_needs_no_home_directory(checkout: SlurmCheckout, monke
 
 
 def test_what_a_node_sees(site: Cluster, tmp_path: Path) -> None:
-    findings = probe_nodes([CPU, GPU, Request("evaluate_flow", partition="gpu", gpus=1)], tmp_path, SECONDS)
+    findings = probe_nodes([CPU, GPU, Request("score_samples", partition="gpu", gpus=1)], tmp_path, SECONDS)
     found = [(re.sub(r" \(.*?\)", "", finding.text.split(": ")[0]), finding.good) for finding in findings]
     cpu, gpu = "node of cpu without GPU", "node of gpu with GPU"
     assert found == [(cpu, True), (cpu, True), (gpu, True), (gpu, True), (gpu, False)]
     assert "environment imported, Python 3." in findings[1].text
     assert "CUDA sees no GPU" in findings[4].text
-    assert re.search(r"CUDA_VISIBLE_DEVICES=[01]\)", findings[4].text), "the node's GPU was not handed to the job"
+    assert re.search(r"CUDA_VISIBLE_DEVICES=[01]\)", findings[4].text), "the job was not given the node's GPU"
     assert list(tmp_path.glob(".site-check-*")) == []
 
 

@@ -14,8 +14,8 @@ from typing import IO
 
 import pytest
 
+from multiflow.base.errors import InputError
 from multiflow.cluster import claim, claim_folder
-from multiflow.errors import InputError
 
 HERE = f"process {os.getpid()} on {os.uname().nodename}"
 BOOT = claim._machine()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from snakemake.resources import Resource, Resources
 
-from multiflow.cluster import place
+from multiflow.cluster import send_to_partition
 
 PROFILE = {
     "slurm_partition": "a100", "slurm_account": "deep", "qos": "gpu", "constraint": "nvlink", "gres": "gpu:a100:1",
@@ -17,8 +17,7 @@ PROFILE = {
 GENERAL = Resources({"slurm_partition": Resource("slurm_partition", "long"), "qos": Resource("qos", "normal")})
 
 
-def on_gpu(wildcards: Any) -> bool:
-    return wildcards.method == "mvanet"
+GPU = Resource("gpu", lambda wildcards: int(wildcards.method == "mvanet"))
 
 
 def evaluated(resources: Resources, method: str) -> dict[str, Any]:
@@ -29,27 +28,27 @@ def evaluated(resources: Resources, method: str) -> dict[str, Any]:
 
 
 def resources() -> Resources:
-    return Resources({name: Resource(name, value) for name, value in (PROFILE | {"mem_mb": 8000}).items()})
+    values = {name: Resource(name, value) for name, value in (PROFILE | {"mem_mb": 8000}).items()}
+    return Resources(values | {"gpu": GPU})
 
 
-def test_each_job_has_its_place() -> None:
-    placed = resources()
-    place(placed, on_gpu, GENERAL)
-    assert evaluated(placed, "mvanet") == PROFILE | {"mem_mb": 8000}
-    assert evaluated(placed, "threshold") == {"slurm_partition": "long", "qos": "normal", "mem_mb": 8000}
+def test_a_job_without_a_gpu_goes_where_all_others_go() -> None:
+    sent = resources()
+    send_to_partition(sent, GENERAL)
+    assert evaluated(sent, "mvanet") == PROFILE | {"mem_mb": 8000, "gpu": 1}
+    assert evaluated(sent, "threshold") == {"slurm_partition": "long", "qos": "normal", "mem_mb": 8000, "gpu": 0}
 
 
 def test_an_expression_of_a_profile_is_evaluated() -> None:
-    placed = Resources(
-        {"slurm_partition": Resource.from_cli_expression("slurm_partition", "'big' if attempt > 0 else ''")}
-    )
-    place(placed, on_gpu, {})
-    assert evaluated(placed, "mvanet") == {"slurm_partition": "big"}
-    assert evaluated(placed, "threshold") == {}
+    expression = Resource.from_cli_expression("slurm_partition", "'big' if attempt > 0 else ''")
+    sent = Resources({"slurm_partition": expression, "gpu": GPU})
+    send_to_partition(sent, {})
+    assert evaluated(sent, "mvanet") == {"slurm_partition": "big", "gpu": 1}
+    assert evaluated(sent, "threshold") == {"gpu": 0}
 
 
 @pytest.mark.parametrize("method", ["mvanet", "threshold"])
 def test_what_no_profile_sets_stays_unset(method: str) -> None:
-    placed = Resources({"mem_mb": Resource("mem_mb", 8000)})
-    place(placed, on_gpu, GENERAL)
-    assert evaluated(placed, method) == {"mem_mb": 8000}
+    sent = Resources({"mem_mb": Resource("mem_mb", 8000), "gpu": GPU})
+    send_to_partition(sent, GENERAL)
+    assert evaluated(sent, method) == {"mem_mb": 8000, "gpu": int(method == "mvanet")}

@@ -3,44 +3,67 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
-from multiflow.cluster.plan import (
-    _measure_backbone,
-    count_images,
-    flow_parameters,
-    flow_tflop,
-    load_costs,
-    plan,
-    render_plan,
-    written_bytes,
-)
-from multiflow.config import Config, Features, Flow, load_config, read_overlays, resolve_experiment
-from multiflow.errors import InputError
-from multiflow.training import build_flow
+from multiflow.base.errors import InputError
+from multiflow.cluster.plan import count_images, load_costs, plan, render_plan, written_bytes
+from multiflow.config import Config, load_config, read_overlays
+from multiflow.features.cost import _measure_backbone
 
 ROOT = Path(__file__).parents[2]
+OWN_METHOD = """
+from multiflow.base.settings import Block
+from multiflow.methods.contract import Needs
+
+class Method:
+    heading, reference, Settings = "Mine", "None", Block
+    def needs(self, settings):
+        return Needs({needs})
+    def train(self, samples, settings, seed, work): ...
+    def scorer(self, model, settings, device): ...
+"""
 
 
 def paper(**changes: Any) -> Config:
-    return load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text()) | changes)
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    values["experiments"] |= changes.pop("experiments", {})
+    return load_config(values | changes)
+
+
+def own_method(folder: Path, needs: str = "") -> str:
+    """A method that doesn't say what it costs, in a file of somebody's own."""
+    path = folder / f"own_{abs(hash(needs))}.py"
+    path.write_text(OWN_METHOD.format(needs=needs))
+    return f"{path}:Method"
+
+
+def counts(config: Config, **options: Any) -> dict[str, int]:
+    jobs = plan(config, **options)
+    return {rule: sum(job.rule == rule for job in jobs) for rule in dict.fromkeys(job.rule for job in jobs)}
+
+
+def write_times(folder: Path, place: str, *seconds: float) -> None:
+    """Benchmark files as Snakemake writes them, one a seed."""
+    for seed, value in enumerate(seconds):
+        path = folder / place / f"pcb/seed{seed}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{value}\t0:01:30\t4000\n")
 
 
 def test_the_papers_grid() -> None:
-    jobs = plan(paper())
-    counts = {rule: sum(job.rule == rule for job in jobs) for rule in {job.rule for job in jobs}}
-    assert counts == {
-        "flip_views": 30, "extract_features": 30, "segment_foreground": 30, "train_flow": 1500, "evaluate_flow": 1500
+    # background_ignored scores with the models of the first experiment.
+    assert counts(paper()) == {
+        "flip_views": 30, "extract_features": 30, "segment_foreground": 30, "train_model": 1500, "score_samples": 1650,
+        "count_metrics": 1650,
     }  # fmt: skip
-    features = sum(job.bytes for job in jobs if job.rule == "extract_features")
+    features = sum(job.bytes or 0 for job in plan(paper()) if job.rule == "extract_features")
     assert features == pytest.approx(151_050 * 304 * 24 * 24 * 4)
-    fewer = plan(paper(seeds=[0, 1]))
-    assert sum(job.rule == "train_flow" for job in fewer) == 600
+    assert counts(paper(seeds=[0, 1]))["train_model"] == 600
 
 
 def test_the_documentation_shows_the_plan_of_the_paper() -> None:
@@ -49,37 +72,74 @@ def test_the_documentation_shows_the_plan_of_the_paper() -> None:
     assert shown == render_plan(paper()), "docs/slurm.md: replace its plan with what `make plan` prints"
 
 
-@pytest.mark.parametrize("experiment", sorted(paper().experiments))
-def test_parameters_are_those_of_the_flow(experiment: str) -> None:
-    settings = resolve_experiment(paper(), experiment).flow
-    with torch.device("meta"):
-        flow = build_flow(settings, 304, 5)
-    assert flow_parameters(settings, 304, 5) == sum(parameter.numel() for parameter in flow.parameters())
+def test_only_metrics_and_the_threshold_need_no_gpu() -> None:
+    jobs = plan(paper(experiments={"plain": {"foreground": {"method": "threshold"}}}))
+    with_gpu = {(job.rule, job.variant) for job in jobs if job.gpu}
+    assert {rule for rule, _ in with_gpu} == {"extract_features", "segment_foreground", "train_model", "score_samples"}
+    assert ("segment_foreground", "threshold") not in with_gpu
+    assert {job.threads for job in jobs if job.rule == "count_metrics"} == {1}
+    assert not any(job.gpu for job in plan(paper(compute={"device": "cpu"})))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"fusion": "self_attention"}, {"noise_shape": "features", "gamma": False}, {"connections": "top"}],
-)
-def test_operations_are_those_that_torch_counts(settings: dict[str, Any]) -> None:
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
+def test_the_runs_of_one_table() -> None:
+    runs = [(name, "pcb", seed) for name in ("no_cross_view", "background_ignored") for seed in (0, 1)]
+    assert counts(paper(), runs=runs) == {
+        "flip_views": 1, "extract_features": 1, "segment_foreground": 1, "train_model": 4, "score_samples": 4,
+        "count_metrics": 4,
+    }  # fmt: skip
+    trained = {job.variant for job in plan(paper(), runs=runs) if job.rule == "train_model"}
+    assert trained == {"no_cross_view", "multiflow"}
+    assert "extract_features" in counts(paper(), runs=[("with_background", "pcb", 0)])
+    assert "segment_foreground" not in counts(paper(), runs=[("with_background", "pcb", 0)])
 
-    flow = Flow(**settings, blocks=2, kernels=[3, 5], hidden=16)
-    model = build_flow(flow, 32, 5)
-    features = torch.zeros(1, 5, 32, 12, 12)
-    # The fused attention of a CPU is not counted.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(features, model.condition_of_test_time(features))
-    assert flow_parameters(flow, 32, 5) == sum(parameter.numel() for parameter in model.parameters())
-    assert flow_tflop(flow, 32, 5, 12) * 1e12 == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+def test_what_no_method_reads_is_not_planned(tmp_path: Path) -> None:
+    unused = {"unused": {"backbone": "tf_efficientnet_lite0.in1k"}}
+    features = paper().model_dump(mode="json")["features"] | unused
+    assert counts(paper(features=features))["extract_features"] == 30
+    own = {"method": own_method(tmp_path, "features=('unused',)"), "classes": ["pcb", "mint"]}
+    jobs = plan(paper(features=features, experiments={"own": own}))
+    extracted = {(job.variant, job.class_name) for job in jobs if job.rule == "extract_features"}
+    assert {name for variant, name in extracted if variant == "unused"} == {"pcb", "mint"}
+    (lite,) = {job.bytes for job in jobs if job.rule == "extract_features" and job.variant == "unused"}
+    assert lite == pytest.approx(151_050 / 30 * 192 * 24 * 24 * 4)
+
+
+def test_a_method_without_a_cost_is_counted_and_named(tmp_path: Path) -> None:
+    method = own_method(tmp_path, "images=256")
+    config = paper(experiments={"own": {"method": method}})
+    assert counts(config)["train_model"] == 1650
+    # What decodes pictures takes processes for it.
+    assert {job.threads for job in plan(config) if job.variant == "own" and job.rule == "train_model"} == {3}
+    (note,) = [line for line in render_plan(config).splitlines() if line.startswith("- Not in the sums")]
+    assert note == (
+        "- Not in the sums: the time of 150 `train_model` and 150 `score_samples`, and what the jobs of own write; its "
+        f"method, {method}, has no `cost`. Once jobs of it have run, their times are taken."
+    )
+    assert "Not in the sums" not in render_plan(paper())
+    alone = render_plan(config, runs=[("own", "pcb", 0)])
+    assert "| `train_model` | 1 | ? | 0.0 | 0.0 | 0.0 |" in alone
+
+
+def test_a_method_without_a_cost_takes_the_times_of_its_own_jobs(tmp_path: Path) -> None:
+    config = paper(experiments={"own": {"method": own_method(tmp_path, "images=256")}})
+    measured = tmp_path / "benchmarks"
+    write_times(measured, "train_model/multiflow", 7)
+    write_times(measured, "train_model/own", 90, 110)
+    jobs = plan(config, measured=measured)
+    assert {job.seconds for job in jobs if (job.rule, job.variant) == ("train_model", "own")} == {100}
+    assert {job.seconds for job in jobs if (job.rule, job.variant) == ("score_samples", "own")} == {None}
+    write_times(measured, "score_samples/own", 3)
+    (note,) = [line for line in render_plan(config, measured=measured).splitlines() if "Not in the sums" in line]
+    assert note.startswith("- Not in the sums: what the jobs of own write; its method, ")
+    assert note.endswith(", has no `cost`.")
 
 
 @pytest.mark.parametrize(
     ("backbone", "expected"), [("tf_efficientnet_b5.aa_in1k", 45.0), ("tf_efficientnet_lite0.in1k", 7.8)]
 )
 def test_the_known_backbones_are_as_timm_builds_them(backbone: str, expected: float) -> None:
-    channels, stride, gflop = _measure_backbone(Features(backbone=backbone))
+    channels, stride, gflop = _measure_backbone(backbone, "blocks.5")
     assert (channels, stride) == ({"tf_efficientnet_b5.aa_in1k": 304}.get(backbone, 192), 32)
     assert gflop == pytest.approx(expected, rel=0.02)
 
@@ -92,40 +152,56 @@ def test_the_records_of_a_data_set_that_is_there_are_counted(tmp_path: Path) -> 
     images, source = count_images(paper(dataset=dataset))
     assert (images["pcb"].train, images["pcb"].test, images["pcb"].count) == (249, 751, 5000)
     assert images["mint"].count == pytest.approx(151_050 / 30)
-    assert source.startswith("Real-IAD's averages for 1 of 2 classes")
+    assert source == f"typical numbers for 1 of 2 classes, which are not in {tmp_path}"
 
 
-def test_times_of_an_earlier_run_are_taken(tmp_path: Path) -> None:
-    for seed, seconds in ((0, 90), (1, 110)):
-        path = tmp_path / f"train_flow/multiflow/pcb/seed{seed}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:01:30\t4000\n")
-    jobs = plan(paper(), measured=tmp_path)
-    assert {job.seconds for job in jobs if job.rule == "train_flow"} == {100}
-    assert "train_flow as measured in" in render_plan(paper(), measured=tmp_path)
+def test_times_of_an_earlier_run_are_taken_by_experiment(tmp_path: Path) -> None:
+    write_times(tmp_path, "train_model/multiflow", 90, 110)
+    (tmp_path / "flip_views").mkdir()
+    (tmp_path / "flip_views/pcb.tsv").write_text("s\th:m:s\n12\t0:00:12\n")
+    jobs, computed = plan(paper(), measured=tmp_path), plan(paper())
+    assert {job.seconds for job in jobs if job.variant == "multiflow" and job.rule == "train_model"} == {100}
+    assert {job.seconds for job in jobs if job.rule == "flip_views"} == {12}
+    others = [[job for job in found if job.variant == "noise_none"] for found in (jobs, computed)]
+    assert others[0] == others[1] != []
+    assert f"Times: flip_views, train_model (multiflow) as measured in {tmp_path}; the others from" in render_plan(
+        paper(), measured=tmp_path
+    )
 
 
 def test_seeds_that_are_submitted_together_start_less_often() -> None:
     (line,) = [line for line in render_plan(paper()).splitlines() if line.startswith("- Submitted")]
-    assert "each job alone: 3,090 submissions" in line
-    assert "together (`group_seeds`): 390 submissions" in line  # 30 classes x 3 stations before, 30 x 10 experiments
+    assert "each job alone: 4,890 submissions" in line
+    # 30 classes: 3 stations before, a submission of each of 11 experiments, and one that counts its metrics.
+    assert "together (`group_seeds`): 750 submissions" in line
 
 
 def test_what_is_not_kept_needs_no_room() -> None:
     config = paper()
-    flows = written_bytes(config, {"train_flow": 1500, "plot_views": 1})
-    assert flows == pytest.approx(336.3e9, rel=0.001)
-    assert written_bytes(config, {"train_flow": 1500, "extract_features": 30}) == pytest.approx(
-        flows + 105.8e9, rel=0.01
+    models = written_bytes(config, {"train_model": 1500, "plot_views": 1})
+    assert models == pytest.approx(336.3e9, rel=0.001)
+    assert written_bytes(config, {"train_model": 1500, "extract_features": 30}) == pytest.approx(
+        models + 105.8e9, rel=0.01
     )
     dropping = paper(keep={"features": False})
-    assert written_bytes(dropping, {"train_flow": 1500, "extract_features": 30}) == pytest.approx(flows)
-    dropping = paper(keep={"features": False, "flows": False})
-    assert written_bytes(dropping, {"train_flow": 1500, "extract_features": 30}) == 0
-    shown = render_plan(dropping)
-    assert "| all | 3,090 | 214 | 183.2 | 184.3 | 13.5 |" in shown
-    assert "(`keep`): `extract_features` 105.8 GB, `train_flow` 336.3 GB, of which a part is there at a time." in shown
+    assert written_bytes(dropping, {"train_model": 1500, "extract_features": 30}) == pytest.approx(models)
+    dropping = paper(keep={"features": False, "models": False, "scores": False})
+    assert written_bytes(dropping, {"train_model": 1500, "extract_features": 30, "score_samples": 1650}) == 0
+    (note,) = [line for line in render_plan(dropping).splitlines() if "`keep`" in line]
+    assert note.endswith(
+        ": `extract_features` 105.8 GB, `train_model` 336.3 GB, `score_samples` 14.5 GB, of which a part is there at a "
+        "time."
+    )
     assert "`keep`" not in render_plan(config)
+
+
+def test_the_sums_are_those_of_the_stations() -> None:
+    rows = [line.split("|")[1:-1] for line in render_plan(paper()).splitlines() if line.startswith("| ")][2:]
+    numbers = [[float(cell.replace(",", "")) for cell in row[1:]] for row in rows]
+    *stations, total = numbers
+    assert len(stations) == 6
+    for column in (0, 2, 3, 4):
+        assert math.isclose(total[column], sum(row[column] for row in stations), abs_tol=0.4)
 
 
 def test_every_cost_says_what_it_is() -> None:
@@ -137,10 +213,13 @@ def test_every_cost_says_what_it_is() -> None:
 
 def test_overlays_are_laid_over_key_by_key(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text("run: other\ntraining: {epochs: 3}\nexperiments: {self_attention: null}\n")
-    config = load_config(read_overlays([ROOT / "config/config.yaml", overlay]))
-    assert (config.run, config.training.epochs, config.training.batch_size) == ("other", 3, 8)
-    assert "self_attention" not in config.experiments
+    overlay.write_text(
+        "run: other\nmethods: {multiflow: {training: {epochs: 3}}}\nexperiments: {self_attention: null}\n"
+    )
+    values = read_overlays([ROOT / "config/config.yaml", overlay])
+    training = values["methods"]["multiflow"]["training"]
+    assert (values["run"], training["epochs"], training["batch_size"]) == ("other", 3, 8)
+    assert "self_attention" not in load_config(values).experiments
     overlay.write_text("- a list\n")
     with pytest.raises(InputError, match="expected keys and values, found list"):
         read_overlays([overlay])

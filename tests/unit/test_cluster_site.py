@@ -29,7 +29,7 @@ RECORDED = {
 }
 NOT_AVAILABLE = ("allocation failure: Requested node configuration is not available\n", 1)
 NO_ACCOUNT = ("allocation failure: Invalid account or account/partition combination specified\n", 1)
-GPU = Request("train_flow", partition="gpu", gpus=1, mem_mb=6000, runtime=60)
+GPU = Request("train_model", partition="gpu", gpus=1, mem_mb=6000, runtime=60)
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
     slurm()
     findings = check_site([GPU], Settings("squeue", 20, tmp_path / "results"))
     assert all(finding.good for finding in findings)
-    topics = ["version", "status of jobs", "partition gpu", "train_flow", "home directory", "this folder", "results"]
+    topics = ["version", "status of jobs", "partition gpu", "train_model", "home directory", "this folder", "results"]
     assert [finding.text.split(":")[0] for finding in findings] == topics
-    assert str(findings[3]) == "ok   train_flow: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu accepted"
+    assert str(findings[3]) == "ok   train_model: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu accepted"
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
         (
             {},
             {"runtime": 180},
-            "time limit: attempt 1 of train_flow asks for 180 min, partition gpu allows 120: the job would wait for "
-            "ever; set runtime: 120 for train_flow in set-resources of slurm/config.yaml",
+            "time limit: attempt 1 of train_model asks for 180 min, partition gpu allows 120: the job would never "
+            "start; set runtime: 120 for train_model in set-resources of slurm/config.yaml",
         ),
         (
             {},
-            {"rule": "evaluate_flow + train_flow", "runtime": 180},
-            "time limit: attempt 1 of evaluate_flow + train_flow asks for 180 min, partition gpu allows 120: the job "
-            "would wait for ever; set group_seeds = False at the top of slurm/config.yaml",
+            {"rule": "score_samples + train_model", "runtime": 180},
+            "time limit: attempt 1 of score_samples + train_model asks for 180 min, partition gpu allows 120: the job "
+            "would never start; set group_seeds = False at the top of slurm/config.yaml",
         ),
         (
             {"sbatch --test-only": NO_ACCOUNT},
@@ -110,8 +110,8 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
         (
             {"sbatch --test-only": NOT_AVAILABLE},
             {"mem_mb": 9000},
-            "train_flow: 1 GPU, 1 CPU, 9000 MB, 60 min in gpu refused (Requested node configuration is not available); "
-            "a node there has 4 CPU, 8000 MB, gpu:h100:2; lower",
+            "train_model: 1 GPU, 1 CPU, 9000 MB, 60 min in gpu refused (Requested node configuration is not "
+            "available); a node there has 4 CPU, 8000 MB, gpu:h100:2; lower",
         ),
         ({"sbatch --version": ("slurm 20.11.9\n", 0)}, {}, "version: Slurm 20.11.9 is older than 22.05, the oldest"),
     ],
@@ -130,11 +130,11 @@ def test_each_mistake_is_one_line(
     assert "\n" not in found
 
 
-def test_what_would_wait_for_ever_is_said_first(slurm: Callable[..., None], tmp_path: Path) -> None:
+def test_what_would_wait_without_end_is_said_first(slurm: Callable[..., None], tmp_path: Path) -> None:
     slurm()
     (found,) = problems(tmp_path, GPU, command="sacct")
     assert found == (
-        "status of jobs: sacct fails (Slurm accounting storage is disabled), and Snakemake would wait for ever; set "
+        "status of jobs: sacct fails (Slurm accounting storage is disabled), and Snakemake would wait without end; set "
         "slurm-status-command: squeue in slurm/config.yaml"
     )
     (found,) = problems(tmp_path, GPU, first=150)
@@ -181,7 +181,7 @@ def test_a_long_queue_refuses_no_run(
     findings = check_site([GPU], Settings("squeue", 20, tmp_path / "results"))
     assert all(finding.good for finding in findings)
     assert str(findings[3]) == (
-        "ok   train_flow: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu not checked, a long queue keeps Slurm from answering "
+        "ok   train_model: 1 GPU, 1 CPU, 6000 MB, 60 min in gpu not checked, a long queue keeps Slurm from answering "
         "(sbatch did not answer within 0 s)"
     )
 
@@ -208,13 +208,13 @@ def test_a_request_reads_what_the_plugin_reads() -> None:
         "_cores": 2, "slurm_partition": "gpu", "slurm_account": 123, "gpu": 1, "gpu_model": "h100", "mem_mb": 6000,
         "runtime": 60, "constraint": "nvme", "tmpdir": "/tmp",
     }  # fmt: skip
-    request = Request.of("train_flow", 1, 2, resources)
+    request = Request.of("train_model", 1, 2, resources)
     assert request.options() == [
         "--ntasks=1", "--cpus-per-task=2", "--constraint=nvme", "--partition=gpu", "--account=123", "--gpus=h100:1",
         "--mem=6000", "--time=60",
     ]  # fmt: skip
-    without = Request.of("train_flow", 1, 2, resources | {"gpu": 0, "gpu_model": None, "mem_mb": "<TBD>"})
+    without = Request.of("train_model", 1, 2, resources | {"gpu": 0, "gpu_model": None, "mem_mb": "<TBD>"})
     assert (without.wants_gpu, without.mem_mb) == (False, 0)
     assert not any(option.startswith(("--gpus", "--mem")) for option in without.options())
-    assert Request.of("train_flow", 1, 2, {"gres": "gpu:h100:1"}).wants_gpu
-    assert Request.of("train_flow", 1, 2, {"gpu_model": "h100"}).options()[-1] == "--gpus=h100:1"
+    assert Request.of("train_model", 1, 2, {"gres": "gpu:h100:1"}).wants_gpu
+    assert Request.of("train_model", 1, 2, {"gpu_model": "h100"}).options()[-1] == "--gpus=h100:1"

@@ -1,10 +1,9 @@
 """Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
 
 from multiflow.cluster.claim import claim_folder
-from multiflow.cluster.failed_gpus import exclude_failed
+from multiflow.cluster.controller import ask_until_answered
 from multiflow.cluster.leftovers import cancel_leftovers
-from multiflow.cluster.patience import ask_until_answered
-from multiflow.cluster.placement import place
+from multiflow.cluster.placement import send_to_partition
 from multiflow.cluster.plan import render_plan, written_bytes
 from multiflow.cluster.probe import probe_nodes
 from multiflow.cluster.site import Finding, Settings, check_site
@@ -18,9 +17,8 @@ __all__ = [
     "cancel_leftovers",
     "check_site",
     "claim_folder",
-    "exclude_failed",
-    "place",
     "probe_nodes",
     "render_plan",
+    "send_to_partition",
     "written_bytes",
 ]

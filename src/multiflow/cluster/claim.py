@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from multiflow.errors import InputError
+from multiflow.base.errors import InputError
 
 __all__ = ["Claim", "claim_folder"]
 

@@ -11,8 +11,8 @@ import re
 import time
 from pathlib import Path
 
+from multiflow.base.errors import InputError
 from multiflow.cluster.slurm import ask
-from multiflow.errors import InputError
 
 __all__ = ["cancel_leftovers"]
 

@@ -1,7 +1,7 @@
 """Whether a Slurm cluster takes the jobs of a run: one line a check, what is good or what to change.
 
 These checks submit nothing and take a second; they run before every run on Slurm, since most of what they find would
-make Snakemake's Slurm plugin wait for ever. :mod:`multiflow.cluster.probe` looks at the nodes themselves.
+let Snakemake's Slurm plugin wait without end. :mod:`multiflow.cluster.probe` looks at the nodes themselves.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _version(answer: Answer) -> Finding:
 
 
 def _status(configuration: str, sacct: Answer, settings: Settings) -> Finding:
-    """The plugin must be able to see that a job has ended; where it cannot, it waits for ever."""
+    """The plugin must be able to see that a job has ended; where it cannot, it waits without end."""
     found = re.search(r"^MinJobAge\s*=\s*(\d+)", configuration, re.MULTILINE)
     age = int(found[1]) if found else 0
     needed = max(_LONGEST_STATUS_INTERVAL, 3 * settings.first_status_check)
@@ -144,7 +144,7 @@ def _status(configuration: str, sacct: Answer, settings: Settings) -> Finding:
         if sacct.ok:
             return good("status of jobs: sacct answers")
         return bad(
-            f"status of jobs: sacct fails ({sacct.reason}), and Snakemake would wait for ever; "
+            f"status of jobs: sacct fails ({sacct.reason}), and Snakemake would wait without end; "
             f"set slurm-status-command: squeue in {PROFILE}",
         )
     if age >= needed:
@@ -158,7 +158,7 @@ def _status(configuration: str, sacct: Answer, settings: Settings) -> Finding:
             advice += f", or set slurm-status-command: sacct in {PROFILE} and cancel no job by hand"
     return bad(
         f"status of jobs: squeue shows a finished job for {age} s, less than the {needed} s within which Snakemake "
-        f"looks, and it would wait for ever; {advice}",
+        f"looks, and it would wait without end; {advice}",
     )
 
 
@@ -177,7 +177,7 @@ def _by_partition(requests: Sequence[Request]) -> dict[str, list[Request]]:
 def _partition(name: str, requests: Sequence[Request], known: dict[str, Partition]) -> Finding:
     """A partition is there, up, open to the account, and long enough for every attempt.
 
-    Slurm takes a job with a longer limit as well, and keeps it waiting for ever.
+    Slurm takes a job with a longer limit as well, and never starts it.
     """
     if name not in known:
         return bad(
@@ -204,7 +204,7 @@ def _partition(name: str, requests: Sequence[Request], known: dict[str, Partitio
             advice = f"group_seeds = False at the top of {PROFILE}"
         return bad(
             f"time limit: attempt {longest.attempt} of {longest.rule} asks for {longest.runtime} min, partition {name} "
-            f"allows {partition.minutes:.0f}: the job would wait for ever; set {advice}",
+            f"allows {partition.minutes:.0f}: the job would never start; set {advice}",
         )
     limit = "any time" if partition.minutes is None else f"{partition.minutes:.0f} min"
     return good(f"partition {name}: up, allows {limit}, at most {longest.runtime} min are asked for")
@@ -288,7 +288,7 @@ def _results(settings: Settings) -> Finding:
     if needed > free:
         return bad(
             f"results: the run writes about {needed:.1f} GB, {free:.1f} GB are free in {settings.results}; make room, "
-            "make results a link to a scratch disk, or set keep.flows or keep.features: false",
+            "make results a link to a scratch disk, or set keep.models or keep.features: false",
         )
     return good(f"results: {settings.results} can be written, {free:.0f} GB free, about {needed:.1f} GB needed")
 

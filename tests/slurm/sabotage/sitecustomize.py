@@ -2,7 +2,7 @@
 
 - Snakemake asks for the states of its jobs every second. The Slurm plugin waits ten seconds longer after each time
   that nothing has ended, up to three minutes: right for a cluster, too long for a test.
-- The cluster's GPUs are pretended. A job that was handed one computes on the CPU.
+- The cluster's GPUs are pretended. A job that was given one computes on the CPU.
 - A training or scoring does what a file of its name in the folder ``sabotage`` says, see the functions below.
 """
 
@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path("sabotage")
 
@@ -25,7 +27,10 @@ def freeze(orders: Path) -> None:
 
 def fill_memory(_: Path) -> None:
     """Hold a gigabyte for a few seconds, every time."""
-    ballast = bytearray(os.urandom(1 << 20) * 1024)
+    ballast = bytearray(1 << 30)
+    # A page is held once it is written; a copy of other bytes would for a moment hold twice as much.
+    for page in range(0, len(ballast), 4096):
+        ballast[page] = 1
     time.sleep(4)
     del ballast
 
@@ -54,33 +59,33 @@ def obey(name: str) -> None:
 
 def sabotage_training() -> None:
     """Faults strike after the first checkpoint."""
-    from multiflow import training
+    from multiflow.methods.work import Work
 
-    save = training._State.save
+    save = Work.save
 
-    def save_and_obey(state: training._State, path: Path, fingerprint: str) -> None:
-        save(state, path, fingerprint)
-        obey("train_flow")
+    def save_and_obey(work: Work, state: Mapping[str, Any]) -> None:
+        save(work, state)
+        obey("train_model")
 
-    training._State.save = save_and_obey
+    Work.save = save_and_obey
 
 
 def sabotage_scoring() -> None:
-    """Faults strike when the scores are written, before the metrics."""
-    from multiflow import evaluation
+    """Faults strike when the scores are written, before the job ends."""
+    from multiflow.methods import score
 
-    compute = evaluation.compute_metrics
+    write = score.write_scores
 
-    def obey_and_compute(*arguments: object, **options: object) -> object:
-        obey("evaluate_flow")
-        return compute(*arguments, **options)
+    def write_and_obey(*arguments: object) -> None:
+        write(*arguments)
+        obey("score_samples")
 
-    evaluation.compute_metrics = obey_and_compute
+    score.write_scores = write_and_obey
 
 
 def forget_gpu() -> None:
-    """Not to know of the GPU that Slurm handed over, but where it is to be missed, on one node."""
-    orders = FOLDER / "train_flow"
+    """Not to know of the GPU that Slurm gave, but where it is to be missed, on one node."""
+    orders = FOLDER / "train_model"
     words = orders.read_text().split() if orders.exists() else []
     if words != ["no-cuda", os.environ.get("SLURMD_NODENAME")]:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
@@ -101,9 +106,9 @@ def hurry() -> None:
 program = sys.orig_argv[-1]
 if "/.snakemake/scripts/" in program:
     forget_gpu()
-if program.endswith(".train_flow.py"):
+if program.endswith(".train_model.py"):
     sabotage_training()
-elif program.endswith(".evaluate_flow.py"):
+elif program.endswith(".score_samples.py"):
     sabotage_scoring()
 elif "--profile" in sys.orig_argv:
     hurry()

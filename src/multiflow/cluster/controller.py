@@ -13,7 +13,7 @@ _SECONDS = 10.0
 
 
 def ask_until_answered(status_command: str) -> None:
-    """Change two functions of the plugin (2.8.0), which else waits for ever for jobs that it has forgotten.
+    """Change two functions of the plugin (2.8.0), which else waits without end for jobs that it has forgotten.
 
     When the controller does not answer, the plugin falls back on ``sacct``, also where there is no accounting and the
     site said ``squeue``; and after some failed queries it drops all jobs that it was asked about. Here it stays with
@@ -29,14 +29,14 @@ def ask_until_answered(status_command: str) -> None:
         return (tool != "sacct" or status_command == "sacct") and available(tool)
 
     async def query_until_answered(command: str, logger: logging.Logger) -> tuple[Any, Any]:
-        told = False
+        warned = False
         while True:
             answer = await query(command, logger)
             if answer != (None, None):
                 return answer
-            if not told:
+            if not warned:
                 logger.warning(f"Slurm does not say how the jobs are; they go on, and it is asked again: {command}")
-                told = True
+                warned = True
             await asyncio.sleep(_SECONDS)
 
     plugin.is_query_tool_available = is_available
