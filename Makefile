@@ -1,16 +1,22 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo inspect test test-slurm lint bench env lock schema plan
+.PHONY: help demo inspect tables plan test test-slurm lint bench env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
 help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 30 minutes)
+demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 20 minutes)
 	@workflow/run_demo.sh
 
-inspect: env  ## score new photographs of one part: make inspect FLOW=<a trained flow> PHOTOS=<folder>
-	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(FLOW),"$(FLOW)",--help) $(if $(PHOTOS),"$(PHOTOS)") $(OPTIONS)
+inspect: env  ## score new photographs of one part: make inspect MODEL=<a trained model> PHOTOS=<folder>
+	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(MODEL),"$(MODEL)",--help) $(if $(PHOTOS),"$(PHOTOS)") $(OPTIONS)
+
+tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run>
+	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help)
+
+plan: env  ## what a run will cost before it is submitted: make plan CONFIG="config/demo.yaml ..." TABLE=<one table>
+	@PYTHONPATH=src .venv/bin/python -m multiflow plan $(CONFIG) $(if $(TABLE),--table "$(TABLE)")
 
 test: env  ## the whole test suite (at most 20 minutes)
 	@.venv/bin/python -m pytest
@@ -28,14 +34,11 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 bench: env  ## measure data path, training step, feature extraction and DAG
 	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
 
-plan: env  ## what a run will cost before it is submitted: make plan CONFIG="config/demo.yaml ..."
-	@PYTHONPATH=src .venv/bin/python -m multiflow plan $(CONFIG)
-
 env:  ## install the environment and link it as .venv
 	@envs/install.sh
 
 lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment
 	@.venv/bin/python envs/make_lock.py
 
-schema: env  ## write the configuration's schema and key table from its models
-	@PYTHONPATH=src .venv/bin/python -m multiflow.config_docs
+schema: env  ## write the configuration's schema and key tables from its models
+	@PYTHONPATH=src .venv/bin/python -m multiflow.config.documentation

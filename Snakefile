@@ -1,4 +1,4 @@
-"""Multi-Flow Bench: every table of the Multi-Flow paper from one command."""
+"""Multi-Flow Bench: every table from one command."""
 
 from snakemake.utils import min_version
 
@@ -18,10 +18,11 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/rendering.smk"
 include: "workflow/rules/samples.smk"
+include: "workflow/rules/weights.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/foreground.smk"
-include: "workflow/rules/flow.smk"
-include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/methods.smk"
+include: "workflow/rules/metrics.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -37,7 +38,7 @@ rule results:
         rules.compare_ablations.output,
         rules.compare_with_paper.output,
         [] if MISSING_LATEX else rules.typeset_tables.output.pdf,
-        expand(rules.plot_class.output, class_name=RUN.classes_of(HEADLINE)),
+        class_figures(),
         rules.plot_training.output,
         rules.plot_metrics.output,
     localrule: True
@@ -55,8 +56,7 @@ rule all:
 rule validate:
     input:
         expand(rules.flip_views.output.samples, class_name=RUN.dataset.classes),
-        rules.fetch_backbone.output.weights,
-        [rules.fetch_mvanet.output.weights] if uses_mvanet() else [],
+        expand(rules.fetch_weights.output.weights, network=RUN.networks_read),
     localrule: True
 
 
@@ -72,10 +72,16 @@ rule check_site:
         pass
 
 
+onstart:
+    prepare_cluster()
+    write_configuration(config, RUN.folder, latest=True)
+    forget_forced()
+
+
 onsuccess:
-    # A later seed extracts features that were not kept again, and finished trainings are then taken up.
+    # A later seed extracts features that were not kept again, and finished trainings are then used again.
     if RUN.keep.features:
-        forget_second_names(Path(f"{RESULTS}/checkpoints"))
+        forget_all_finished(Path(f"{RESULTS}/checkpoints"))
     # `make demo` shows the summary by itself.
     if "multiflow" not in workflow.output_settings.log_handler_settings:
         if any(job.rule.name == "summarize" for job in workflow.dag.jobs):

@@ -29,6 +29,13 @@ class Checkout:
             else:
                 shutil.copy(source, folder / part, follow_symlinks=False)
 
+    def copy(self, folder: Path) -> Checkout:
+        """A copy with all that was made in it, times of files included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copy = object.__new__(Checkout)
+        copy.folder = folder
+        return copy
+
     def write_config(self, values: dict[str, Any], name: str = "test.yaml") -> str:
         """Write an overlay; returns its name."""
         (self.folder / name).write_text(yaml.safe_dump(values))
@@ -54,6 +61,20 @@ class Checkout:
             check=False,
         )
 
+    def tool(self, *arguments: str) -> str:
+        """Run one of the tools beside the workflow, which must succeed; returns what it printed."""
+        result = subprocess.run(
+            [sys.executable, "-m", "multiflow", *arguments],
+            cwd=self.folder,
+            env=self.environment() | {"PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
+        return result.stdout
+
     def succeed(self, overlays: Sequence[str], *arguments: str) -> str:
         """Run Snakemake, which must succeed; returns all that it printed."""
         result = self.run(overlays, *arguments)
@@ -62,21 +83,27 @@ class Checkout:
         return printed
 
 
+def without(*kept: str) -> dict[str, None]:
+    """Every experiment of `config/config.yaml` but those named, set to null."""
+    names = yaml.safe_load((ROOT / "config/config.yaml").read_text())["experiments"]
+    return {name: None for name in names if name not in kept}
+
+
 def small_run() -> dict[str, Any]:
-    """The smallest run on rendered parts that has two classes, two seeds and three experiments."""
-    dropped = ["top_view_only", "neighbor_view_only", "self_attention", "cross_view_attention"]
-    dropped += ["noise_none", "noise_uniform", "noise_softflow"]
+    """The smallest run on rendered parts that has two classes, two seeds and four experiments."""
     return {
         "run": "small",
         "dataset": {"image_folder": "realiad_128"},
         "rendering": {"image_size": 128, "train": 4, "test_ok": 2, "test_ng": 2, "samples_per_pixel": 1},
-        "features": {"image_size": 128},
-        "foreground": {"image_size": 128, "mask_size": 128},
-        "training": {"epochs": 4, "batch_size": 2, "checkpoint_every": 1},
+        "features": {"lite0": {"image_size": 128}},
+        "segmentation": {"image_size": 128},
+        "foreground": {"mask_size": 128},
+        "methods": {"multiflow": {"training": {"epochs": 4, "batch_size": 2, "checkpoint_every": 1}}},
         "experiments": {
             "multiflow": {"seeds": [0, 1]},
             "no_cross_view": {"classes": ["stud_brick"]},
             "with_background": {"classes": ["stud_brick"]},
-            **dict.fromkeys(dropped),
+            "background_ignored": {"classes": ["stud_brick"]},
+            **without("multiflow", "no_cross_view", "with_background", "background_ignored"),
         },
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     overlay = checkout.write_config(small_run())
     checkout.succeed(["config/demo.yaml", overlay])
     return checkout
+
+
+@pytest.fixture
+def finished(rendered: Checkout, tmp_path: Path) -> Iterator[Checkout]:
+    """A copy of the rendered checkout, for tests that change its run."""
+    copy = rendered.copy(tmp_path / "copy")
+    yield copy
+    shutil.rmtree(copy.folder)

@@ -12,8 +12,9 @@ from mvanet_formula import formula_state
 from PIL import Image
 from skimage import data
 
-from multiflow.provenance import file_sha256
-from multiflow.store import ForegroundFile
+from multiflow.base.provenance import file_sha256
+from multiflow.base.tensors import read_provenance
+from multiflow.foreground.file import ForegroundFile
 
 if TYPE_CHECKING:
     from checkout import Checkout
@@ -49,7 +50,8 @@ def overlay(weights: str) -> dict[str, Any]:
     return {
         "run": "coins",
         "dataset": {"root": "coins", "cameras": ["C1"], "classes": ["coin"], "flips": None, "published": None},
-        "foreground": {"method": "mvanet", "image_size": 384, "test_time_scales": [1.0], "weights": weights},
+        "segmentation": {"image_size": 384, "test_time_scales": [1.0], "weights": weights},
+        "foreground": {"method": "mvanet"},
     }
 
 
@@ -62,9 +64,9 @@ def test_masks_from_a_checkpoint(checkout: Checkout) -> None:
 
     weights = checkout.folder / "results/coins/weights/mvanet.safetensors"
     with ForegroundFile(checkout.folder / target) as foreground:
-        masks = [split.mask(i) for split in map(foreground.split, ("train", "test")) for i in range(len(split))]
-        assert foreground.attribute("weights_sha256") == file_sha256(weights)
-    assert [mask.shape for mask in masks] == [(1, 256, 256)] * 3
+        masks = [split.segmentation(i) for split in map(foreground.split, ("train", "test")) for i in range(len(split))]
+        assert foreground.attribute("weights_sha256") == read_provenance(weights)["tensors_sha256"]
+    assert [mask.shape for mask in masks] == [(1, 384, 384)] * 3
     assert all(0 < mask.mean() < 1 for mask in masks)
     assert "Nothing to be done" in checkout.succeed([config], "-n", target)
     for file in (weights, checkout.folder / "Model_80.pth"):
@@ -84,10 +86,10 @@ def test_a_damaged_checkpoint_is_one_line(checkout: Checkout) -> None:
     assert "Traceback" not in result.stderr
 
     values = overlay("Model_80.pth")
-    config = checkout.write_config(values | {"foreground": values["foreground"] | {"weights_sha256": 32 * "5e"}})
+    config = checkout.write_config(values | {"segmentation": values["segmentation"] | {"weights_sha256": 32 * "5e"}})
     result = checkout.run([config], "results/coins/weights/mvanet.safetensors")
     assert result.returncode != 0
     lines = [line for line in result.stderr.splitlines() if line.startswith("Model_80.pth")]
     assert len(lines) == 1
-    assert f"expected SHA-256 {32 * '5e'} (foreground.weights_sha256), found {file_sha256(damaged)};" in lines[0]
+    assert f"expected SHA-256 {32 * '5e'} (segmentation.weights_sha256), found {file_sha256(damaged)};" in lines[0]
     assert "Traceback" not in result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from checkout import Checkout
+from checkout import Checkout, without
 from PIL import Image
 from skimage import data
 
@@ -58,8 +58,6 @@ def write_textures(root: Path) -> None:
 
 def overlay(root: Path) -> dict[str, Any]:
     """The demo's configuration for these textures."""
-    dropped = ["top_view_only", "neighbor_view_only", "self_attention", "cross_view_attention", "no_cross_view"]
-    dropped += ["noise_none", "noise_uniform", "noise_softflow", "with_background"]
     return {
         "run": "textures",
         "dataset": {
@@ -67,10 +65,10 @@ def overlay(root: Path) -> dict[str, Any]:
             "cameras": ["C1"], "classes": CLASSES, "flips": None,
         },
         "rendering": None,
-        "features": {"image_size": 160},
+        "features": {"lite0": {"image_size": 160}},
         "foreground": {"method": "none"},
-        "training": {"epochs": 40, "batch_size": 8, "learning_rate": 2e-3},
-        "experiments": {"multiflow": {"seeds": [0]}, **dict.fromkeys(dropped)},
+        "methods": {"multiflow": {"training": {"epochs": 40, "batch_size": 8, "learning_rate": 2e-3}}},
+        "experiments": {"multiflow": {"seeds": [0]}, **without("multiflow")},
     }  # fmt: skip
 
 
@@ -120,15 +118,21 @@ def test_validate_reports_all_problems_of_a_class_at_once_and_stops(checkout: Ch
 
 
 def test_a_wrong_key_is_one_line(checkout: Checkout) -> None:
-    result = checkout.run(["config/demo.yaml", checkout.write_config({"training": {"epochs": -1, "rate": 1}})], "-n")
+    result = checkout.run(
+        [
+            "config/demo.yaml",
+            checkout.write_config({"methods": {"multiflow": {"training": {"epochs": -1, "rate": 1}}}}),
+        ],
+        "-n",
+    )
     printed = result.stdout + result.stderr
     assert result.returncode != 0
-    assert "training.epochs: input should be greater than or equal to 1, found -1" in printed
-    assert "training.rate: unknown key; config/README.md lists the keys" in printed
+    assert "methods.multiflow.training.epochs: input should be greater than or equal to 1, found -1" in printed
+    assert "methods.multiflow.training.rate: unknown key" in printed
     assert "Traceback" not in printed
 
 
 def test_the_slurm_profile_is_found_in_a_fresh_clone(checkout: Checkout) -> None:
     result = checkout.run(["config/demo.yaml"], "--profile", "slurm", "-n")
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "train_flow" in result.stdout + result.stderr
+    assert "train_model" in result.stdout + result.stderr

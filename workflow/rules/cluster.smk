@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from multiflow.annotations import missing_data
 from multiflow.cluster import (
     Finding,
     Request,
@@ -11,38 +10,22 @@ from multiflow.cluster import (
     cancel_leftovers,
     check_site,
     claim_folder,
-    place,
     probe_nodes,
+    send_to_partition,
     written_bytes,
 )
 
-# Rules that cannot do without the data set.
-READERS = ("flip_views", "extract_features", "segment_foreground")
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
-
-def goes_to_gpu(name):
-    """Whether a job of the rule, or one that is submitted together with it, needs a GPU."""
-
-    def decide(wildcards):
-        groups = workflow.group_settings.overwrite_groups  # known when the jobs are, not before
-        together = [other for other in GPUS if name in groups and groups.get(other) == groups[name]]
-        return any(GPUS[other](wildcards) for other in together or [name])
-
-    return decide
+# Jobs that need no GPU go where all others go.
+for candidate in workflow.rules:
+    if "gpu" in candidate.resources:
+        send_to_partition(candidate.resources, workflow.resource_settings.default_resources or {})
 
 
-def place_jobs():
-    """Jobs that need no GPU go where all others go."""
-    for name in GPUS:
-        place(
-            workflow.get_rule(name).resources,
-            goes_to_gpu(name),
-            workflow.resource_settings.default_resources or {},
-        )
-
-
-place_jobs()
+def reads_pictures(job):
+    """Whether a job cannot do without the data set: it looks at its annotations, or depends on its pictures' checksum."""
+    return "annotations" in job.input.keys() or job.params.get("pictures") is not None
 
 
 def slurm_requests():
@@ -51,15 +34,17 @@ def slurm_requests():
     Jobs that differ in class and seed alone ask for the same; one of them is looked at, which saves the paper 15 s.
     """
     kinds = {}
-    # A group holds the jobs that are still to run. Where none is, the places of those that ran are looked at.
+    # A group holds the jobs that are still to run. Where none is, those that ran say what would be asked for.
     left = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     jobs = [workflow.dag.get_job_group(job) or job for job in left or workflow.dag.jobs]
     for job in dict.fromkeys(jobs):
         if not job.is_local:
             members = list(job) if job.is_group() else [job]
             names = tuple(sorted({member.rule.name for member in members}))
-            wildcards = members[0].wildcards_dict
-            kinds.setdefault((names, len(members), wildcards.get("experiment"), wildcards.get("method")), job)
+            others = [
+                item for item in members[0].wildcards_dict.items() if item[0] not in ("class_name", "seed")
+            ]
+            kinds.setdefault((names, len(members), *sorted(others)), job)
     requests = {}
     for (names, *_), job in kinds.items():
         name = " + ".join(names)
@@ -73,13 +58,12 @@ def slurm_requests():
 
 def read_dataset():
     """The data set with those of its classes that the jobs read; None where they read none, or it is rendered."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in READERS]
-    classes = sorted({job.wildcards.class_name for job in jobs})
+    classes = sorted({job.wildcards.class_name for job in workflow.dag.needrun_jobs() if reads_pictures(job)})
     return RUN.dataset.model_copy(update={"classes": classes}) if classes and RUN.rendering is None else None
 
 
 def check_slurm_site():
-    """Nothing is submitted to a site on which it would fail or wait for ever."""
+    """Nothing is submitted to a site on which it would fail, or wait without end."""
     alone = "check_site" in workflow.dag_settings.targets
     if workflow.executor_plugin.name != "slurm":
         if alone:
@@ -99,7 +83,7 @@ def check_slurm_site():
             - {rule.name for rule in workflow.rules}
             - {"render_class"}  # a rule of rendered parts alone
         ),
-        missing_data=missing_data(dataset) if dataset else [],
+        missing_data=layout(dataset.layout).missing_data(dataset) if dataset else [],
     )
     findings = check_site(requests, settings)
     if alone:
@@ -137,6 +121,7 @@ def own_slurm_jobs():
         )
 
 
-onstart:
+def prepare_cluster():
+    """What is done before the first job: the Snakefile's `onstart` calls it."""
     check_slurm_site()
     own_slurm_jobs()

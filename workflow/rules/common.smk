@@ -1,21 +1,24 @@
-"""The run's configuration, validated once, and the paths that rules share."""
+"""The run's configuration, validated once, and what the rules read because of it."""
 
 import os
 import sys
+from glob import glob
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
 
-from multiflow.annotations import find_annotations
-from multiflow.cluster import exclude_failed
-from multiflow.config import load_config, resolve_experiment
-from multiflow.errors import InputError
-from multiflow.flips import read_flips
-from multiflow.job import share_library
-from multiflow.second_names import forget_second_names
-from multiflow.tables import TABLES, context_values, missing_latex, table_caption, table_place
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.job import share_library, unfinished_mark
+from multiflow.base.settings import deciding
+from multiflow.base.tensors import read_provenance
+from multiflow.config import load_config, write_configuration
+from multiflow.datasets import annotation_files, flip_row, read_digests
+from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
+from multiflow.results.tables import table_runs
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()
@@ -25,93 +28,181 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = f"results/{RUN.run}"
-DATASET_ROOT = RUN.dataset.root or f"{RESULTS}/dataset"
-RESOLVED = {name: resolve_experiment(RUN, name) for name in RUN.experiments}
-# GPUs that a job needs, by rule: none where its settings compute on the CPU.
-GPUS = {
-    "extract_features": lambda wildcards: int(RUN.features.device != "cpu"),
-    "segment_foreground": lambda wildcards: int(wildcards.method == "mvanet"),
-    "train_flow": lambda wildcards: int(RESOLVED[wildcards.experiment].training.device != "cpu"),
-    "evaluate_flow": lambda wildcards: int(
-        {RESOLVED[wildcards.experiment].training.device, RESOLVED[wildcards.experiment].evaluation.device}
-        != {"cpu"}
-    ),
-}
-# Figures show the first experiment of the configuration, the paper's method.
-HEADLINE = next(iter(RUN.experiments))
+RESULTS = str(RUN.folder)
 
 
 wildcard_constraints:
     class_name=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     experiment="|".join(RUN.experiments),
     seed=r"\d+",
-    method="mvanet|threshold",
-    table="|".join(TABLES),
+    features="|".join(RUN.features) or "none",
+    segmentation="mvanet|threshold",
+    network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
-def settings(block, exclude=None):
-    """Settings of an experiment's block, as plain values: a rule reruns when they change."""
-    values = {
-        name: getattr(resolved, block).model_dump(mode="json", exclude=exclude)
-        for name, resolved in RESOLVED.items()
-    }
-    return lambda wildcards: values[wildcards.experiment]
+def reset_all_parameters(job):
+    """Snakemake 9.27 evaluates a job's parameters again when its input is there, but records those from before."""
+    if not job._params_and_resources_resetted:
+        job._non_derived_params = None
+        workflow.persistence._params.cache_clear()
+    reset_parameters(job)
 
 
-def mask_settings(wildcards):
-    """What an experiment's foreground depends on; not the place of its network's weights."""
-    foreground = RESOLVED[wildcards.experiment].foreground
-    return foreground.mask_settings() | {"to_grid": foreground.to_grid}
+reset_parameters = Job.reset_params_and_resources
+Job.reset_params_and_resources = reset_all_parameters
 
 
-def uses_mvanet():
-    """Whether an experiment has its foreground from MVANet."""
-    return any(resolved.foreground.method == "mvanet" for resolved in RESOLVED.values())
+def forget_forced():
+    """A training that was forced is made again, also where an earlier one of the same settings was finished."""
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "train_model" and workflow.dag.reason(job).forced:
+            forget_finished(checkpoint_of(RUN.folder, job.wildcards))
 
 
-def foreground_file(wildcards):
-    """The foreground masks of an experiment's class, the headline's by default; none where all is foreground."""
-    method = RESOLVED[wildcards.get("experiment", HEADLINE)].foreground.method
-    if method == "none":
-        return []
-    return f"{RESULTS}/foreground/{method}/{wildcards.class_name}.h5"
+def experiment_of(wildcards):
+    """What the job's experiment runs with on its class."""
+    return RUN.experiment(wildcards.experiment, wildcards.class_name)
 
 
-def grid(pattern, experiments=RUN.experiments):
-    """A path per experiment, class and seed of the run."""
+def of_runs(pattern, runs):
+    """A path per run: its experiment, class and seed."""
     return [
-        path
-        for name in experiments
-        for path in expand(
-            pattern,
-            experiment=name,
-            class_name=RUN.classes_of(name),
-            seed=RUN.seeds_of(name),
-        )
+        pattern.format(experiment=experiment, class_name=class_name, seed=seed)
+        for experiment, class_name, seed in runs
     ]
 
 
-def annotation_file(wildcards):
-    """The class's JSON; a missing one is reported by the script, with the classes that are there."""
-    if RUN.rendering is not None:
-        return f"{DATASET_ROOT}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
-    try:
-        return str(find_annotations(RUN.dataset, Path(DATASET_ROOT), wildcards.class_name))
-    except InputError:
-        return []
+def digest(name):
+    """A checksum of what `flip_views` found in a class, by which only what a changed picture changes is made again.
+
+    It is read by the wildcards, since Snakemake compares no parameter that is made from `input`.
+    """
+    return lambda wildcards: known(
+        lambda: read_digests(f"{RESULTS}/samples/{wildcards.class_name}.json")[name]
+    )
 
 
-def flip_row(wildcards):
-    """The class's row of the table of flips, so that only a change of this row reruns the class."""
-    if RUN.dataset.flips is None:
-        return None
+def weights_digest(network):
+    """The checksum of a network's tensors: the same weights from another place make nothing again."""
+    return known(lambda: read_provenance(f"{RESULTS}/weights/{network}.safetensors")["tensors_sha256"])
+
+
+def known(read):
+    """A checksum from a job's output."""
     try:
-        return read_flips(RUN.dataset.flips, wildcards.class_name, RUN.dataset.cameras)
+        return read()
     except InputError:
-        return None  # the script says what is wrong, together with all else
+        return None  # the job that reads the file says what is wrong
+
+
+def unfinished(log):
+    """Whether an earlier job did not end well: its outputs are then those from before it, and it must run again."""
+    return lambda wildcards: unfinished_mark(log.format(**wildcards)).exists() or None
+
+
+def compare_afterwards(name):
+    """Let Snakemake compare checksums after a rule has run again, since only then it is known what has changed."""
+    looked_at_again = workflow.get_rule(name)
+    looked_at_again.is_checkpoint = True
+    checkpoints.register(looked_at_again)
+
+
+def local_checkpoint(wildcards):
+    """The file that a network's weights are read from, where they come from one."""
+    path = RUN.networks[wildcards.network].weights
+    return path if os.path.isfile(path) else []
+
+
+def backbone_read(wildcards):
+    """The weights of a set's backbone."""
+    return expand(rules.fetch_weights.output.weights, network=RUN.features[wildcards.features].backbone)
+
+
+def segmenter_read(wildcards):
+    """The weights of a method of segmentation; none for one without a network."""
+    names = ["mvanet"] if wildcards.segmentation == "mvanet" else []
+    return expand(rules.fetch_weights.output.weights, network=names)
 
 
 def exclude_failed_gpus(wildcards, attempt):
     """A second attempt runs on another node than those on which a GPU failed; Slurm alone knows this resource."""
     return exclude_failed(Path(RESULTS) / "logs", attempt)
+
+
+def method_gpus(wildcards):
+    """GPUs of a method's job."""
+    return int(experiment_of(wildcards).compute.device != "cpu")
+
+
+def method_threads(wildcards):
+    """CPU threads of a method's job, and processes that decode pictures for it."""
+    experiment = experiment_of(wildcards)
+    return experiment.compute.threads + (experiment.compute.workers if experiment.needs.images else 0)
+
+
+def features_read(wildcards):
+    """The files of the sets of features that the experiment's method reads."""
+    return expand(
+        rules.extract_features.output.features,
+        features=experiment_of(wildcards).needs.features,
+        class_name=wildcards.class_name,
+    )
+
+
+def segmentation_read(wildcards):
+    """The segmentation that the experiment reads; none where all is foreground."""
+    name = experiment_of(wildcards).segmentation
+    return expand(
+        rules.segment_foreground.output.foreground,
+        segmentation=[name] if name else [],
+        class_name=wildcards.class_name,
+    )
+
+
+def weights_read(wildcards):
+    """The weights of the pretrained networks that the experiment's method runs itself."""
+    networks = [network.backbone for network in experiment_of(wildcards).needs.weights]
+    return expand(rules.fetch_weights.output.weights, network=networks)
+
+
+def pictures_read(wildcards):
+    """The checksum of the pictures where the method reads them itself; else its input files say what changed."""
+    return digest("pictures")(wildcards) if experiment_of(wildcards).needs.images else None
+
+
+def imported_model(wildcards):
+    """A model that `python -m multiflow import-checkpoint` put there; it takes the place of the training."""
+    path = (
+        f"{RESULTS}/imported/{wildcards.experiment}/{wildcards.class_name}/seed{wildcards.seed}.safetensors"
+    )
+    return path if os.path.exists(path) else []
+
+
+def model_of(wildcards):
+    """The model that scores: experiments that differ in what comes after the training share one."""
+    class_name, seed = wildcards.class_name, int(wildcards.seed)
+    owner = RUN.trained_as(wildcards.experiment, class_name, seed)
+    return of_runs(rules.train_model.output.model, [(owner, class_name, seed)])
+
+
+def score_files(wildcards):
+    """The scores of all seeds of an experiment on a class."""
+    seeds = RUN.seeds_of(wildcards.experiment)
+    return of_runs(
+        rules.score_samples.output.scores,
+        [(wildcards.experiment, wildcards.class_name, seed) for seed in seeds],
+    )
+
+
+def class_figures():
+    """The figures of every class, for each experiment that is a method of the tables."""
+    return [
+        path
+        for name in RUN.table_methods
+        for path in expand(rules.plot_class.output, experiment=name, class_name=RUN.classes_of(name))
+    ]
+
+
+def metrics_shown(table):
+    """The metrics of the runs that a table shows."""
+    return of_runs(rules.count_metrics.output.metrics, table_runs(table, RUN))

@@ -1,69 +1,72 @@
-"""Figures: from stored scores and metrics, without retraining. A PNG for the screen and the report, a PDF for print."""
+"""Figures: from stored scores and metrics, without training again. A PNG for the screen and the report, a PDF for print."""
 
 FIGURES = f"{RESULTS}/figures"
-HEADLINE_SEEDS = RUN.seeds_of(HEADLINE)
 # Where published numbers may stand beside, the dot plots compare with them.
 BESIDE_PUBLISHED = "Comparison with the paper" if RUN.dataset.published else "Detection"
 
 
 rule plot_class:
     input:
-        samples=rules.flip_views.output.samples,
-        scores=expand(f"{RESULTS}/scores/{HEADLINE}/{{{{class_name}}}}/seed{{seed}}.h5", seed=HEADLINE_SEEDS),
-        foreground=foreground_file,
+        samples=ancient(str(rules.flip_views.output.samples)),
+        digests=ancient(str(rules.flip_views.output.digests)),
+        ground_truth=ancient(str(rules.flip_views.output.ground_truth)),
+        scores=score_files,
+        foreground=segmentation_read,
     output:
         anomaly_maps=report(
-            f"{FIGURES}/anomaly_maps/{{class_name}}.png",
+            f"{FIGURES}/{{experiment}}/anomaly_maps/{{class_name}}.png",
             caption="../report/anomaly_maps.rst",
             category="Segmentation maps",
-            labels={"figure": "anomaly maps", "class": "{class_name}"},
+            labels={"figure": "anomaly maps", "experiment": "{experiment}", "class": "{class_name}"},
         ),
-        anomaly_maps_pdf=f"{FIGURES}/anomaly_maps/{{class_name}}.pdf",
+        anomaly_maps_pdf=f"{FIGURES}/{{experiment}}/anomaly_maps/{{class_name}}.pdf",
         foreground=report(
-            f"{FIGURES}/foreground/{{class_name}}.png",
+            f"{FIGURES}/{{experiment}}/foreground/{{class_name}}.png",
             caption="../report/foreground.rst",
             category="Foreground",
-            labels={"figure": "masks and flips", "class": "{class_name}"},
+            labels={"figure": "masks and flips", "experiment": "{experiment}", "class": "{class_name}"},
         ),
-        foreground_pdf=f"{FIGURES}/foreground/{{class_name}}.pdf",
+        foreground_pdf=f"{FIGURES}/{{experiment}}/foreground/{{class_name}}.pdf",
         detection=report(
-            f"{FIGURES}/detection/{{class_name}}.png",
+            f"{FIGURES}/{{experiment}}/detection/{{class_name}}.png",
             caption="../report/detection.rst",
             category="Detection",
-            labels={"figure": "score histograms and ROC curves", "class": "{class_name}"},
+            labels={
+                "figure": "score histograms and ROC curves",
+                "experiment": "{experiment}",
+                "class": "{class_name}",
+            },
         ),
-        detection_pdf=f"{FIGURES}/detection/{{class_name}}.pdf",
+        detection_pdf=f"{FIGURES}/{{experiment}}/detection/{{class_name}}.pdf",
     log:
-        f"{RESULTS}/logs/plot_class/{{class_name}}.log",
+        f"{RESULTS}/logs/plot_class/{{experiment}}/{{class_name}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot_class/{{class_name}}.tsv"
+        f"{RESULTS}/benchmarks/plot_class/{{experiment}}/{{class_name}}.tsv"
     conda:
         "../../envs/multiflow.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        root=DATASET_ROOT,
-        experiment=HEADLINE,
-        seeds=HEADLINE_SEEDS,
-        sample_score=RESOLVED[HEADLINE].evaluation.sample_score,
-        to_grid=RESOLVED[HEADLINE].foreground.to_grid,
-        ground_truth_threshold=RUN.features.ground_truth_threshold,
+        pictures=digest("pictures"),
+        ground_truth=digest("ground_truth"),
+        evaluation=lambda wildcards: deciding(experiment_of(wildcards).evaluation),
+        heading=lambda wildcards: TABLE_CONTEXT["methods"][wildcards.experiment],
     message:
-        "drawing the maps, masks and ROC curves of {wildcards.class_name}"
+        "drawing the maps, masks and ROC curves of {wildcards.experiment} on {wildcards.class_name}"
     script:
         "../scripts/plot_class.py"
 
 
 rule plot_training:
     input:
-        histories=grid(rules.train_flow.output.history),
+        histories=of_runs(rules.train_model.output.history, RUN.trained_runs),
     output:
         classes=report(
             f"{FIGURES}/training/classes.png",
             caption="../report/training_classes.rst",
             category="Training",
-            labels={"figure": f"{HEADLINE}: loss of every class and seed"},
+            labels={"figure": f"loss of every class and seed"},
         ),
         classes_pdf=f"{FIGURES}/training/classes.pdf",
         experiments=report(
@@ -81,7 +84,7 @@ rule plot_training:
         mem_mb=2000,
         runtime=30,
     params:
-        experiment=HEADLINE,
+        methods=TABLE_CONTEXT["methods"],
     message:
         "drawing the training curves"
     script:
@@ -121,7 +124,6 @@ rule plot_metrics:
         mem_mb=2000,
         runtime=30,
     params:
-        experiment=HEADLINE,
         context=TABLE_CONTEXT,
     message:
         "drawing the metrics of all classes and experiments"

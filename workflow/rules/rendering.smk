@@ -4,8 +4,8 @@ if RUN.rendering is not None:
 
     rule render_class:
         output:
-            annotations=f"{DATASET_ROOT}/{RUN.dataset.annotations}/{{class_name}}.json",
-            images=directory(f"{DATASET_ROOT}/{RUN.dataset.image_folder}/{{class_name}}"),
+            annotations=f"{RUN.root}/{RUN.dataset.annotations}/{{class_name}}.json",
+            images=directory(f"{RUN.root}/{RUN.dataset.image_folder}/{{class_name}}"),
         log:
             f"{RESULTS}/logs/render_class/{{class_name}}.log",
         benchmark:
@@ -18,7 +18,6 @@ if RUN.rendering is not None:
             mem_mb=lambda wildcards, attempt: 3000 * attempt,
             runtime=lambda wildcards, attempt: 240 * attempt,
         params:
-            root=DATASET_ROOT,
             rendering=RUN.rendering.model_dump(mode="json"),
         message:
             "rendering {wildcards.class_name}"

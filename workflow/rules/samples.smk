@@ -1,11 +1,20 @@
-"""Samples: the only reader of a data set's own format. Flips become a column; no image is touched."""
+"""Samples: the only reader of a data set's own layout. Flips become a column; no image is touched."""
 
 
 rule flip_views:
     input:
-        annotations=annotation_file,
+        annotations=(
+            lambda wildcards: (
+                f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
+                if RUN.rendering is not None
+                else annotation_files(RUN.dataset, RUN.root, wildcards.class_name)
+            )
+        ),
     output:
-        samples=f"{RESULTS}/samples/{{class_name}}.csv",
+        # They stay in place during another look: Snakemake takes everything behind a missing file for changed.
+        samples=update(f"{RESULTS}/samples/{{class_name}}.csv"),
+        digests=update(f"{RESULTS}/samples/{{class_name}}.json"),
+        ground_truth=update(f"{RESULTS}/ground_truth/{{class_name}}.h5"),
     log:
         f"{RESULTS}/logs/flip_views/{{class_name}}.log",
     benchmark:
@@ -18,11 +27,18 @@ rule flip_views:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        root=DATASET_ROOT,
-        # Other classes of the run do not change this one.
-        dataset=RUN.dataset.model_dump(mode="json", exclude={"classes", "name", "published"}),
-        flips=flip_row,
+        # Neither where the data set lies nor the other classes of the run change this one.
+        dataset=RUN.dataset.model_dump(mode="json", exclude={"root", "flips", "classes", "name", "published"}),
+        # Only a change of its own row of the table of flips changes a class.
+        flips=lambda wildcards: flip_row(RUN.dataset, wildcards.class_name),
+        unfinished=unfinished(f"{RESULTS}/logs/flip_views/{{class_name}}.log"),
+        ground_truth_size=RUN.evaluation.ground_truth_size,
     message:
         "checking the images of {wildcards.class_name}"
     script:
         "../scripts/flip_views.py"
+
+
+# A first look needs no comparison, since everything behind it is still to be made.
+if glob(f"{RESULTS}/samples/*.json"):
+    compare_afterwards("flip_views")

@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.metrics import load_metrics
-from multiflow.report import write_ablation_tests_page
-from multiflow.tables import compare_ablations, context_from_values, write_ablation_tests
+from multiflow.base.job import job
+from multiflow.results.pages import write_table_page
+from multiflow.results.records import load_runs
+from multiflow.results.tables import (
+    ablation_tests_table,
+    compare_ablations,
+    context_from_values,
+    write_csv,
+    write_latex,
+)
 
 with job(snakemake.log[0]):
     context = context_from_values(snakemake.params.context)
-    tests = compare_ablations(load_metrics(Path(snakemake.input.metrics)), context)
-    write_ablation_tests(tests, context, Path(snakemake.output.csv), Path(snakemake.output.latex))
-    write_ablation_tests_page(tests, context, Path(snakemake.output.page))
+    table = ablation_tests_table(compare_ablations(load_runs(map(Path, snakemake.input.runs)), context), context)
+    write_csv(table, Path(snakemake.output.csv))
+    write_latex(table, Path(snakemake.output.latex))
+    write_table_page(table, Path(snakemake.output.page))

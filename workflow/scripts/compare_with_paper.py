@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.metrics import load_metrics
-from multiflow.report import write_comparison_page
-from multiflow.tables import compare_with_paper, context_from_values, write_comparison
+from multiflow.base.job import job
+from multiflow.results.pages import write_table_page
+from multiflow.results.records import load_runs
+from multiflow.results.tables import (
+    compare_with_paper,
+    comparison_tables,
+    context_from_values,
+    write_csv,
+    write_latex,
+)
 
 with job(snakemake.log[0]):
     context = context_from_values(snakemake.params.context)
-    comparison = compare_with_paper(load_metrics(Path(snakemake.input.metrics)), context)
-    write_comparison(comparison, context, Path(snakemake.output.csv), Path(snakemake.output.latex))
-    write_comparison_page(comparison, context, Path(snakemake.output.page))
+    tables = comparison_tables(compare_with_paper(load_runs(map(Path, snakemake.input.runs)), context), context)
+    write_csv(tables[0], Path(snakemake.output.csv))
+    write_latex(tables, Path(snakemake.output.latex))
+    write_table_page(tables, Path(snakemake.output.page))

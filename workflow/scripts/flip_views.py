@@ -2,12 +2,22 @@
 
 from pathlib import Path
 
-from multiflow.config import Dataset
-from multiflow.job import job
-from multiflow.samples import read_samples, write_samples
+from multiflow.base.job import job
+from multiflow.config import load_config
+from multiflow.datasets.digests import write_digests
+from multiflow.datasets.ground_truth import write_ground_truth
+from multiflow.datasets.table import read_samples, write_samples
 
-with job(snakemake.log[0]):
-    class_name = snakemake.wildcards.class_name
-    dataset = Dataset(classes=[class_name], **snakemake.params.dataset)
-    samples = read_samples(dataset, Path(snakemake.params.root), class_name, processes=snakemake.threads)
-    write_samples(samples, Path(snakemake.output.samples))
+with job(snakemake.log[0], mark=True):
+    run, class_name = load_config(snakemake.config), snakemake.wildcards.class_name
+    root, output = run.root, snakemake.output
+    samples = read_samples(run.dataset, root, class_name, processes=snakemake.threads)
+    write_ground_truth(
+        samples,
+        root,
+        run.evaluation.ground_truth_size,
+        run.evaluation.ground_truth_threshold,
+        Path(output.ground_truth),
+    )
+    write_samples(samples, Path(output.samples))
+    write_digests(samples, Path(output.digests))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.report import write_runs_page
-from multiflow.tables import context_from_values
+from multiflow.base.job import job
+from multiflow.results.pages import write_runs_page
+from multiflow.results.tables import context_from_values
 
 with job(snakemake.log[0]):
     write_runs_page(

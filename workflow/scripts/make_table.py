@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.metrics import load_metrics
-from multiflow.report import write_table_page
-from multiflow.tables import context_from_values, make_table, write_csv, write_latex
+from multiflow.base.job import job
+from multiflow.results.pages import write_table_page
+from multiflow.results.records import load_runs
+from multiflow.results.tables import context_from_values, make_table, write_csv, write_latex
 
 with job(snakemake.log[0]):
     table = make_table(
         snakemake.wildcards.table,
-        load_metrics(Path(snakemake.input.metrics)),
+        load_runs(map(Path, snakemake.input.runs)),
         context_from_values(snakemake.params.context),
     )
     write_csv(table, Path(snakemake.output.csv))

@@ -1,40 +1,34 @@
-"""Draw a class: anomaly maps, foreground masks, score histograms and ROC curves."""
+"""Draw a method on a class: anomaly maps, foreground masks, score histograms and ROC curves."""
 
 from pathlib import Path
 
-from multiflow.figures.anomaly_maps import plot_anomaly_maps
-from multiflow.figures.detection import plot_detection
-from multiflow.figures.foreground import plot_foreground
-from multiflow.job import job
-from multiflow.samples import load_samples
+from multiflow.base.job import job
+from multiflow.config import load_config
+from multiflow.datasets.ground_truth import GroundTruthFile
+from multiflow.datasets.table import load_samples
+from multiflow.foreground.file import ForegroundFile
+from multiflow.results.figures.anomaly_maps import plot_anomaly_maps
+from multiflow.results.figures.detection import plot_detection
+from multiflow.results.figures.foreground import plot_foreground
+from multiflow.results.figures.subject import Subject
 from multiflow.scores import ScoreFile
-from multiflow.store import ForegroundFile
 
 with job(snakemake.log[0]):
-    params, output = snakemake.params, snakemake.output
-    class_name, root = snakemake.wildcards.class_name, Path(params.root)
-    samples = load_samples(Path(snakemake.input.samples))
-    foreground = ForegroundFile(snakemake.input.foreground) if snakemake.input.get("foreground") else None
-    scores = {seed: ScoreFile(path) for seed, path in zip(params.seeds, snakemake.input.scores, strict=True)}
-    plot_anomaly_maps(
+    run, name, class_name = load_config(snakemake.config), *snakemake.wildcards
+    experiment, output = run.experiment(name, class_name), snakemake.output
+    foreground = snakemake.input.get("foreground")
+    subject = Subject(
+        snakemake.params.heading,
         class_name,
-        samples,
-        root,
-        scores[params.seeds[0]],
-        foreground,
-        Path(output.anomaly_maps),
-        Path(output.anomaly_maps_pdf),
-        run=f"{params.experiment}, seed {params.seeds[0]}",
-        sample_score=params.sample_score,
-        to_grid=params.to_grid,
-        ground_truth_threshold=params.ground_truth_threshold,
+        load_samples(Path(snakemake.input.samples)),
+        run.root,
+        GroundTruthFile(snakemake.input.ground_truth),
+        ForegroundFile(foreground[0]) if foreground else None,
+        experiment.foreground,
+        experiment.evaluation,
     )
-    plot_foreground(class_name, samples, root, foreground, Path(output.foreground), Path(output.foreground_pdf))
-    plot_detection(
-        class_name,
-        scores,
-        Path(output.detection),
-        Path(output.detection_pdf),
-        experiment=params.experiment,
-        sample_score=params.sample_score,
-    )
+    seeds = run.seeds_of(name)
+    scores = {seed: ScoreFile(path) for seed, path in zip(seeds, snakemake.input.scores, strict=True)}
+    plot_anomaly_maps(subject, seeds[0], scores[seeds[0]], Path(output.anomaly_maps), Path(output.anomaly_maps_pdf))
+    plot_foreground(subject, Path(output.foreground), Path(output.foreground_pdf))
+    plot_detection(subject, scores, Path(output.detection), Path(output.detection_pdf))

@@ -1,15 +1,12 @@
-"""Draw the training curves of all flows."""
+"""Draw the training curves of all models."""
 
 from pathlib import Path
 
-from multiflow.figures.training import load_histories, plot_training
-from multiflow.job import job
+from multiflow.base.job import job
+from multiflow.results.figures.training import load_histories, plot_training_classes, plot_training_experiments
 
 with job(snakemake.log[0]):
     output = snakemake.output
-    plot_training(
-        load_histories(map(Path, snakemake.input.histories)),
-        snakemake.params.experiment,
-        [Path(output.classes), Path(output.classes_pdf)],
-        [Path(output.experiments), Path(output.experiments_pdf)],
-    )
+    histories = load_histories(map(Path, snakemake.input.histories))
+    plot_training_classes(histories, snakemake.params.methods, Path(output.classes), Path(output.classes_pdf))
+    plot_training_experiments(histories, Path(output.experiments), Path(output.experiments_pdf))

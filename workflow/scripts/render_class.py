@@ -1,15 +1,14 @@
 """Render one class of parts."""
 
-from pathlib import Path
-
-from multiflow.job import job
-from multiflow.rendering.dataset import render_class
-from multiflow.rendering.settings import Rendering
+from multiflow.base.job import job
+from multiflow.config import load_config
+from multiflow.datasets.rendered import render_class
 
 with job(snakemake.log[0]):
+    run = load_config(snakemake.config)
     render_class(
         snakemake.wildcards.class_name,
-        Rendering(**snakemake.params.rendering),
-        Path(snakemake.params.root),
+        run.rendering,
+        run.root,
         processes=snakemake.threads,
     )

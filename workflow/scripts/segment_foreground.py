@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
-from multiflow.config import Foreground
-from multiflow.foreground import segment_foreground
-from multiflow.job import job
-from multiflow.provenance import git_revision, versions
+from multiflow.base.job import job
+from multiflow.base.provenance import git_revision, versions
+from multiflow.config import load_config
+from multiflow.datasets import read_digests
+from multiflow.foreground.segmentation import segment_foreground
 
 with job(snakemake.log[0]):
-    weights = snakemake.input.get("weights")
+    run, weights = load_config(snakemake.config), snakemake.input.get("weights")
     segment_foreground(
         Path(snakemake.input.samples),
-        Path(snakemake.params.root),
-        Foreground(**snakemake.params.foreground, threads=snakemake.threads, batch_size=snakemake.resources.batch_size),
+        read_digests(snakemake.input.digests),
+        run.root,
+        snakemake.wildcards.segmentation,
+        run.segmentation,
+        run.compute,
         Path(snakemake.output.foreground),
         {"versions": versions(), "revision": git_revision()},
-        processes=snakemake.threads,
-        weights=Path(weights) if weights else None,
+        weights=Path(weights[0]) if weights else None,
     )

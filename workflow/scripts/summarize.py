@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.metrics import load_metrics
-from multiflow.store import atomic_path
-from multiflow.tables import compare_with_paper, context_from_values, format_text, make_table, summary_line
+from multiflow.base.files import atomic_path
+from multiflow.base.job import job
+from multiflow.results.records import load_metrics
+from multiflow.results.tables import compare_with_paper, context_from_values, format_text, make_table, summary_line
 
 with job(snakemake.log[0]):
     metrics_path = Path(snakemake.input.metrics)
@@ -20,10 +20,10 @@ with job(snakemake.log[0]):
             f"{format_text(table)}\n"
             f"{summary_line(compare_with_paper(metrics, context))}\n\n"
             f"all of it, in a browser       {results}/report.html\n"
-            f"Tables 1-7 as CSV and LaTeX   {results}/tables/\n"
+            f"all tables as CSV and LaTeX   {results}/tables/\n"
             f"the same on paper             {pdf}\n"
             f"every number, tidy            {metrics_path}\n"
-            f"where each number came from   {results}/scores/<experiment>/<class>/seed<seed>.json\n"
+            f"where each number came from   {results}/metrics/<experiment>/<class>/seed<seed>.json\n"
             f"anomaly maps to look at       {results}/figures/\n",
             encoding="utf-8",
         )

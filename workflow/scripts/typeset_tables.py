@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.tables import write_pdf
+from multiflow.base.job import job
+from multiflow.results.tables import write_pdf
 
 with job(snakemake.log[0]):
     write_pdf(
         [
-            ("Tables of the paper", [Path(path) for path in snakemake.input.tables]),
+            ("Tables", [Path(path) for path in snakemake.input.tables]),
             ("Tests of the ablations", [Path(snakemake.input.ablations)]),
             ("Comparison with the paper", [Path(snakemake.input.comparison)]),
         ],

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from multiflow.job import job
-from multiflow.report import write_report
+from multiflow.base.job import job
+from multiflow.results.pages import write_report
 
 with job(snakemake.log[0]):
     checkout = Path(snakemake.scriptdir).resolve().parents[1]

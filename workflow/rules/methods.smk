@@ -1,0 +1,76 @@
+"""Methods: two rules serve all of them. What a method reads follows from its settings; it never sees a label."""
+
+
+rule train_model:
+    input:
+        samples=ancient(str(rules.flip_views.output.samples)),
+        digests=ancient(str(rules.flip_views.output.digests)),
+        features=features_read,
+        foreground=segmentation_read,
+        weights=weights_read,
+        imported=imported_model,
+    output:
+        model=(
+            f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors"
+            if RUN.keep.models
+            else temp(f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors")
+        ),
+        history=f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.jsonl",
+    log:
+        f"{RESULTS}/logs/train_model/{{experiment}}/{{class_name}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_model/{{experiment}}/{{class_name}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/multiflow.yaml"
+    threads: method_threads
+    resources:
+        gpu=method_gpus,
+        # Measured with Multi-Flow at full size on a CPU: 4.1 GB and 3.5 MB for each training sample.
+        mem_mb=lambda wildcards, attempt: 12000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        slurm_extra=exclude_failed_gpus,
+    params:
+        experiment=lambda wildcards: experiment_of(wildcards).training_values(),
+        pictures=pictures_read,
+    message:
+        "training {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_model.py"
+
+
+rule score_samples:
+    input:
+        samples=ancient(str(rules.flip_views.output.samples)),
+        digests=ancient(str(rules.flip_views.output.digests)),
+        features=features_read,
+        foreground=segmentation_read,
+        weights=weights_read,
+        model=model_of,
+    output:
+        scores=(
+            f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5"
+            if RUN.keep.scores
+            else temp(f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5")
+        ),
+    log:
+        f"{RESULTS}/logs/score_samples/{{experiment}}/{{class_name}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_samples/{{experiment}}/{{class_name}}/seed{{seed}}.tsv"
+    # Results come while other models are trained, and features that are not kept go earlier.
+    priority: 1
+    conda:
+        "../../envs/multiflow.yaml"
+    threads: method_threads
+    resources:
+        gpu=method_gpus,
+        # Measured with Multi-Flow at full size on a CPU: 1.3 GB, whatever the number of samples; CUDA comes on top.
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+        slurm_extra=exclude_failed_gpus,
+    params:
+        experiment=lambda wildcards: experiment_of(wildcards).scoring_values(),
+        pictures=pictures_read,
+    message:
+        "scoring {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
+    script:
+        "../scripts/score_samples.py"
