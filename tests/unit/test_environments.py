@@ -133,7 +133,7 @@ def test_every_rule_has_the_environment() -> None:
 
 
 def test_the_profile_names_rules_that_exist() -> None:
-    assert {"train_flow", "extract_features"} <= RULES
+    assert {"train_model", "extract_features"} <= RULES
     assert set(profile()["set-resources"]) <= RULES
     assert set(profile(group_seeds=True)["groups"]) <= RULES
 
@@ -153,7 +153,10 @@ def test_a_site_changes_the_first_lines_only() -> None:
 
 def test_seeds_are_grouped_when_the_site_says_so() -> None:
     assert "groups" not in profile()
-    assert profile(group_seeds=True)["groups"]["train_flow"] == "{experiment}_{class_name}"
+    groups = profile(group_seeds=True)["groups"]
+    assert groups["train_model"] == groups["score_samples"] == "{experiment}.{class_name}"
+    assert groups["count_metrics"] not in (groups["train_model"], None)
+    assert set(groups.values()) == set(profile(group_seeds=True)["group-components"])
 
 
 def test_the_catalog_finds_what_it_asks_for() -> None:
