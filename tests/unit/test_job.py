@@ -16,7 +16,7 @@ import torch
 from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import exclude_failed
-from multiflow.base.job import job
+from multiflow.base.job import job, unfinished_mark
 
 
 def test_messages_go_to_the_log(tmp_path: Path) -> None:
@@ -42,6 +42,16 @@ def test_a_mistake_ends_the_process_without_a_traceback(tmp_path: Path, capsys: 
         "b.csv: missing; add it",
     ]
     assert "Traceback" not in (tmp_path / "rule.log").read_text()
+
+
+def test_a_mark_stays_until_the_work_has_ended_well(tmp_path: Path) -> None:
+    log = tmp_path / "rule.log"
+    with pytest.raises(SystemExit), job(log, mark=True):
+        raise InputError("a.csv: missing; add it")
+    assert unfinished_mark(log).exists(), "the outputs that Snakemake gives back would count as up to date"
+    with job(log, mark=True):
+        assert unfinished_mark(log).exists()
+    assert not unfinished_mark(log).exists()
 
 
 def test_an_unexpected_error_keeps_its_traceback_in_the_log(tmp_path: Path) -> None:
