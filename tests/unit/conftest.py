@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from station_files import CAMERAS, CHANNELS, GRID, PICTURES, SEGMENTATION, TRUTH
 
 from multiflow.base.hdf5 import create_hdf5, write_strings
 from multiflow.features.settings import FeatureSet
 from multiflow.foreground.file import pack
 from multiflow.foreground.settings import Segmentation
+
+
+@pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """No test computes with another test's number of threads: sums differ in their last bit with it."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -331,6 +331,17 @@ def test_weights_of_a_methods_own_networks_reach_it_and_belong_to_the_model(file
         score_samples(experiment(method=method), weighted, model, scores, {})
 
 
+def test_the_checksum_of_tensors_reads_every_value_and_no_stride(tmp_path: Path) -> None:
+    def checksum(**tensors: torch.Tensor) -> str:
+        write_weights(tmp_path / "network.safetensors", tensors, {})
+        return read_provenance(tmp_path / "network.safetensors")["tensors_sha256"]
+
+    number = torch.tensor(2.0, dtype=torch.bfloat16)
+    assert checksum(a=number.expand(1)) == checksum(a=number.reshape(1).clone())
+    assert checksum(a=number.reshape(1)) != checksum(a=number) != checksum(b=number)
+    assert checksum(a=torch.tensor([1, 2])) != checksum(a=torch.tensor([2, 1]))
+
+
 def test_files_of_other_samples_are_refused(files: ClassFiles, write_features: Write) -> None:
     other = ClassFiles(**(vars(files) | {"features": {"tiny": write_features("other.h5", train=5)}}))
     with pytest.raises(InputError, match=r"other\.h5: train: expected the samples of .*part\.csv, found others"):

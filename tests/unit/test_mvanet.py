@@ -196,6 +196,7 @@ def test_a_checkpoint_with_its_left_overs_is_accepted(write_checkpoint: WriteChe
     with safetensors.safe_open(tmp_path / "mvanet.safetensors", "pt") as file:
         assert set(file.keys()) == set(released_tensors())
         provenance = json.loads(file.metadata()["provenance"])
+    assert len(provenance.pop("tensors_sha256")) == 64
     assert provenance == {
         "network": "MVANet", "source": settings.weights, "sha256": file_sha256(Path(settings.weights)),
     }  # fmt: skip

@@ -71,7 +71,8 @@ def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors' names, types, shapes and values."""
     checksum = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        # A copy, because a tensor that repeats one number in memory cannot be read as bytes.
+        tensor = torch.empty(state[name].shape, dtype=state[name].dtype).copy_(state[name])
         checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         checksum.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return checksum.hexdigest()
