@@ -14,6 +14,7 @@ from multiflow.cluster import (
     send_to_partition,
     written_bytes,
 )
+from multiflow.datasets import layout
 
 CHECK_SECONDS = 300  # How long `check_site` waits for its small jobs.
 
