@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -368,3 +370,20 @@ def test_the_released_protocol_sets_what_differs() -> None:
         for name, value in changes[block].items():
             assert getattr(default, name) != value, name
             assert any(f"`{place}.{name}`" in row for row in rows.values()), name
+
+
+def test_what_the_rules_read_at_every_start_loads_no_heavy_library() -> None:
+    """Each job on a cluster reads the rules twice before it starts, and so does each look at what is to be done."""
+    rules = "\n".join(path.read_text(encoding="utf-8") for path in (CONFIG.parent / "workflow/rules").glob("*.smk"))
+    modules = sorted(set(re.findall(r"^from (multiflow\S*) import", rules, re.MULTILINE)))
+    assert len(modules) > 5
+    code = f"""
+import sys, yaml, {", ".join(modules)}
+run = multiflow.config.load_config(yaml.safe_load(open("config/config.yaml")))
+assert len(run.trained_runs) == 1500
+print({{"torch", "numpy", "pandas", "PIL", "h5py", "sklearn", "timm"}} & set(sys.modules))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=CONFIG.parent, env={"PYTHONPATH": "src"}, capture_output=True, text=True
+    )
+    assert found.stdout == "set()\n", found.stdout + found.stderr

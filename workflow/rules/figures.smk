@@ -60,7 +60,7 @@ rule plot_class:
 
 rule plot_training:
     input:
-        histories=of_runs(rules.train_model.output.history, RUN.trained_runs),
+        histories=lambda wildcards: of_runs(rules.train_model.output.history, RUN.trained_runs),
     output:
         classes=report(
             f"{FIGURES}/training/classes.png",

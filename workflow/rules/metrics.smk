@@ -31,7 +31,7 @@ rule count_metrics:
 
 rule collect_metrics:
     input:
-        runs=of_runs(rules.count_metrics.output.metrics, RUN.runs),
+        runs=lambda wildcards: of_runs(rules.count_metrics.output.metrics, RUN.runs),
     output:
         metrics=report(
             f"{RESULTS}/metrics.csv",

@@ -60,7 +60,7 @@ for name in TABLES:
 
 rule compare_ablations:
     input:
-        runs=metrics_shown("ablation_tests"),
+        runs=lambda wildcards: metrics_shown("ablation_tests"),
     output:
         csv=f"{RESULTS}/tables/ablation_tests.csv",
         latex=f"{RESULTS}/tables/ablation_tests.tex",
@@ -85,7 +85,7 @@ rule compare_ablations:
 
 rule compare_with_paper:
     input:
-        runs=metrics_shown("comparison"),
+        runs=lambda wildcards: metrics_shown("comparison"),
     output:
         csv=f"{RESULTS}/tables/comparison.csv",
         latex=f"{RESULTS}/tables/comparison.tex",

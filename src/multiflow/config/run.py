@@ -157,6 +157,18 @@ class Config(Block):
     def _training_keys(self) -> dict[tuple[str, str | None], str]:
         return {}
 
+    @cached_property
+    def _by_class(self) -> dict[str, list[str]]:
+        return {}
+
+    @cached_property
+    def _trained_as(self) -> dict[tuple[str, str, int], str]:
+        """By training, class and seed, the first experiment with them."""
+        owners: dict[tuple[str, str, int], str] = {}
+        for name, class_name, seed in self.runs:
+            owners.setdefault((self._training_key(name, class_name), class_name, seed), name)
+        return owners
+
     def experiment(self, name: str, class_name: str | None = None) -> Experiment:
         """What an experiment runs with, on a class, or where it makes no difference between classes.
 
@@ -266,15 +278,7 @@ class Config(Block):
 
     def trained_as(self, experiment: str, class_name: str, seed: int) -> str:
         """The experiment whose model serves this one: the first with the same training on this class and seed."""
-        wanted = self._training_key(experiment, class_name)
-        for name in self.experiments:
-            if (
-                class_name in self.classes_of(name)
-                and seed in self.seeds_of(name)
-                and self._training_key(name, class_name) == wanted
-            ):
-                return name
-        return experiment
+        return self._trained_as.get((self._training_key(experiment, class_name), class_name, seed), experiment)
 
     def _training_key(self, name: str, class_name: str) -> str:
         key = self._key(name, class_name)
@@ -289,7 +293,10 @@ class Config(Block):
 
     def by_class_of(self, experiment: str) -> list[str]:
         """Classes for which an experiment, or one that it is based on, has settings of their own."""
-        return list(dict.fromkeys(name for entry in self._with_bases(experiment) for name in entry.by_class))
+        if experiment not in self._by_class:
+            names = (name for entry in self._with_bases(experiment) for name in entry.by_class)
+            self._by_class[experiment] = list(dict.fromkeys(names))
+        return self._by_class[experiment]
 
     def decided_by(self, experiment: Experiment) -> dict[str, Any]:
         """All settings that decide an experiment's numbers, as plain values."""

@@ -1,4 +1,7 @@
-"""The file of a trained model: one safetensors file, whose header says what made it."""
+"""The file of a trained model: one safetensors file, whose header says what made it.
+
+The workflow reads this file at every start: torch is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
-import torch
-from safetensors.torch import save_file
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
@@ -28,6 +29,9 @@ def write_model(path: str | Path, model: Model) -> None:
         path: the file.
         model: its tensors lie on any device; its metadata are values that JSON can hold.
     """
+    import torch
+    from safetensors.torch import save_file
+
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -45,7 +49,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: there is no such file, or it is truncated or another one.
     """
-    with _opened(path) as file:
+    with _opened(path, "np") as file:
         text = (file.metadata() or {}).get("multiflow")
     try:
         header = json.loads(text or "{}")
@@ -69,15 +73,15 @@ def read_model(path: str | Path) -> Model:
         InputError: there is no such file, or it is truncated or another one.
     """
     metadata = read_metadata(path)
-    with _opened(path) as file:
+    with _opened(path, "pt") as file:
         tensors: Mapping[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     return Model(tensors, metadata)
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
+def _opened(path: str | Path, framework: Literal["np", "pt"]) -> Iterator[Any]:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with safetensors.safe_open(path, framework) as file:
             yield file
     except FileNotFoundError:
         raise InputError(f"{path}: expected a trained model, found no file: train it first") from None
