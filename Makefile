@@ -1,5 +1,5 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo inspect tables plan test test-slurm lint bench env lock schema
+.PHONY: help demo inspect tables plan test test-slurm lint bench bench-gpu env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -33,6 +33,9 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 
 bench: env  ## measure data path, training step, feature extraction and DAG
 	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
+
+bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the same, and how fast; make plan reads the rates
+	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)
 
 env:  ## install the environment and link it as .venv
 	@envs/install.sh

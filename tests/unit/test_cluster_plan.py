@@ -225,3 +225,29 @@ def test_overlays_are_laid_over_key_by_key(tmp_path: Path) -> None:
         read_overlays([overlay])
     with pytest.raises(InputError, match=r"nothing.yaml: expected a configuration in YAML, cannot read it"):
         read_overlays([tmp_path / "nothing.yaml"])
+
+
+def test_rates_that_were_measured_on_a_gpu_replace_the_assumed_ones(tmp_path: Path) -> None:
+    path = tmp_path / "gpu.json"
+    assert load_costs(path) == load_costs(), "nothing was measured"
+    rates = {"gpu_mvanet_tflops": 20.0, "cuda_start": 1.5}
+    path.write_text(json.dumps({"device": "Some Card", "costs": rates}))
+    costs = load_costs(path)
+    seconds = {
+        rule: sum(job.seconds or 0 for job in plan(paper(), costs) if job.rule == rule)
+        / sum(job.seconds or 0 for job in plan(paper()) if job.rule == rule)
+        for rule in ("segment_foreground", "train_model", "extract_features")
+    }
+    assert seconds == {"segment_foreground": 0.5, "train_model": 1, "extract_features": 1}
+    text = render_plan(paper(), costs)
+    assert "Measured on a GPU: cuda_start 1.5 (Some Card); gpu_mvanet_tflops 20 (Some Card)." in text
+    assert "gpu_mvanet_tflops" not in text.partition("Assumed:")[2]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"costs": {"gpu_tflops": 1}, "device": "x"}', '{"costs": {"cuda_start": -1}}']
+)
+def test_a_damaged_file_of_rates_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "gpu.json").write_text(text)
+    with pytest.raises(InputError, match=r"gpu\.json: expected the rates that `make bench-gpu` writes, found others"):
+        load_costs(tmp_path / "gpu.json")

@@ -105,6 +105,7 @@ def test_both_protocols_run_side_by_side_on_one_set_of_features_and_masks(finish
     printed = finished.succeed(overlays, *target)
     ran = set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", printed, re.MULTILINE))
     assert ran == {"train_model", "score_samples", "count_metrics", "make_table"}, "the second protocol made more anew"
+    assert re.search(r"^Table 1\b", printed, re.MULTILINE), "a table is printed when it is made"
     records = {
         name: json.loads((finished.folder / f"results/small/metrics/{name}/coin_cell/seed0.json").read_text())
         for name in ("multiflow", "released")

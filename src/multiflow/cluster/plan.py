@@ -9,6 +9,8 @@ the times of its jobs, they take the place of both.
 from __future__ import annotations
 
 import csv
+import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +26,7 @@ from multiflow.foreground.settings import Segmentation
 from multiflow.methods.contract import Cost, Images
 from multiflow.methods.experiment import Experiment
 
-__all__ = ["Job", "Run", "UnitCost", "count_images", "load_costs", "plan", "render_plan", "written_bytes"]
+__all__ = ["ON_GPU", "Job", "Run", "UnitCost", "count_images", "load_costs", "plan", "render_plan", "written_bytes"]
 
 Run = tuple[str, str, int]
 """Experiment, class and seed."""
@@ -38,6 +40,9 @@ _MASK_BYTES = 4  # of a compressed segmentation, for each pixel of its side: it 
 _TABLE_BYTES = 300  # of an image's row in the samples table, and of its compressed ground truth
 _METRICS_BYTES = 4000  # of a run's JSON
 
+ON_GPU = "measured on a GPU"
+"""Kind of a cost that `make bench-gpu` found."""
+
 
 @dataclass(frozen=True)
 class UnitCost:
@@ -45,7 +50,7 @@ class UnitCost:
 
     Args:
         value: seconds, or TFLOP/s.
-        kind: ``measured`` or ``assumed``.
+        kind: ``measured``, ``assumed``, or :data:`ON_GPU`.
         source: on what, and how.
     """
 
@@ -90,11 +95,32 @@ class Job:
         return rule, self.variant, self.class_name
 
 
-def load_costs() -> dict[str, UnitCost]:
-    """The costs that the package knows, by name."""
+def load_costs(gpu: Path | None = None) -> dict[str, UnitCost]:
+    """The costs that the package knows, by name.
+
+    Args:
+        gpu: what ``benchmarks/gpu.py`` wrote on a GPU, where that was run: its rates replace what is assumed.
+
+    Raises:
+        InputError: the file holds something else.
+    """
     with (files("multiflow.cluster") / "costs.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    return {row["name"]: UnitCost(float(row["value"]), row["kind"], row["source"]) for row in rows}
+    costs = {row["name"]: UnitCost(float(row["value"]), row["kind"], row["source"]) for row in rows}
+    if gpu is None or not gpu.is_file():
+        return costs
+    try:
+        found = json.loads(gpu.read_text(encoding="utf-8"))
+        rates = {name: float(value) for name, value in found["costs"].items()}
+        if not all(name in costs and 0 < value < math.inf for name, value in rates.items()):
+            raise ValueError(f"costs {rates}")
+        measured = {name: UnitCost(value, ON_GPU, str(found["device"])) for name, value in rates.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InputError(
+            f"{gpu}: expected the rates that `make bench-gpu` writes, found others ({' '.join(str(error).split())}); "
+            "run it again, or delete the file"
+        ) from None
+    return costs | measured
 
 
 def count_images(config: Config) -> tuple[dict[str, Images], str]:
@@ -175,14 +201,15 @@ def render_plan(
             ("the seeds of a class and experiment together (`group_seeds`)", True),
         )
     ]
-    assumed = "; ".join(
-        f"{name} {cost.value:g} ({cost.source})" for name, cost in costs.items() if cost.kind == "assumed"
-    )
+    assumed = [f"{name} {cost.value:g} ({cost.source})" for name, cost in costs.items() if cost.kind == "assumed"]
+    on_gpu = [f"{name} {cost.value:.3g} ({cost.source})" for name, cost in costs.items() if cost.kind == ON_GPU]
     notes = [
         *_unknown(config, jobs),
         f"Submitted {ways[0]}; {ways[1]}.",
         f"Images: {count_images(config)[1]}.",
-        f"Times: {_times_source(jobs, measured)} Assumed: {assumed}.",
+        f"Times: {_times_source(jobs, measured)}"
+        + (f" Measured on a GPU: {'; '.join(on_gpu)}." if on_gpu else "")
+        + (f" Assumed: {'; '.join(assumed)}." if assumed else ""),
         "Starting is counted, waiting in the queue is not; figures, tables and the report take minutes.",
         *_checkpoints(jobs),
         *_deleted(jobs),
@@ -301,7 +328,7 @@ def _of_class(experiments: Mapping[tuple[str, str], Experiment], class_name: str
 def _extraction(config: Config, features: str, class_name: str, count: float, unit: Mapping[str, float]) -> Job:
     settings, compute = config.features[features], config.compute
     gpu = compute.device != "cpu"
-    speed = unit["gpu_float32_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
+    speed = unit["gpu_features_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
     shape, gflop = feature_cost(settings)
     seconds = count * max(gflop / 1e3 / speed, unit["decode_image"] / max(1, compute.workers))
     stored = count * shape.channels * shape.height * shape.width * (4 if settings.dtype == "float32" else 2)
@@ -313,7 +340,7 @@ def _segmentation(config: Config, method: str, class_name: str, count: float, un
     settings, compute = config.segmentation, config.compute
     gpu = method == "mvanet" and compute.device != "cpu"
     if method == "mvanet":
-        speed = unit["gpu_float32_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
+        speed = unit["gpu_mvanet_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
         seconds = count * _mvanet_tflop(settings) / speed
     else:
         seconds = count * unit["threshold_image"] / compute.threads
@@ -347,7 +374,7 @@ def _method_jobs(
         if cost is None:
             return Job(rule, name, class_name, None, gpu, threads, None, kept)
         test = images[class_name].test
-        on_gpu = unit["gpu_training_tflops" if training and cost.tf32 else "gpu_float32_tflops"]
+        on_gpu = unit["gpu_training_tflops" if training and cost.tf32 else "gpu_scoring_tflops"]
         work, size = (
             (cost.training_tflop, cost.model_bytes) if training else (test * cost.scoring_tflop, test * cost.map_bytes)
         )

@@ -27,7 +27,7 @@ def add_parsers(tools: Any) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
-    from multiflow.cluster.plan import render_plan
+    from multiflow.cluster.plan import load_costs, render_plan
     from multiflow.results.tables import table_runs, tables_of
 
     config = config_of_files(chosen.configs)
@@ -36,4 +36,5 @@ def _run(chosen: argparse.Namespace) -> None:
         if chosen.table not in tables_of(config):
             raise InputError(f"--table: there is no {chosen.table}; the tables are {', '.join(tables_of(config))}")
         runs = table_runs(chosen.table, config)
-    print(render_plan(config, measured=config.folder / "benchmarks", runs=runs), end="")
+    costs = load_costs(Path("results/gpu.json"))
+    print(render_plan(config, costs, measured=config.folder / "benchmarks", runs=runs), end="")
