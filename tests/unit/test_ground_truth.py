@@ -12,7 +12,7 @@ from tiny_data import CAMERAS, dataset, write_class
 
 from multiflow.base.errors import InputError
 from multiflow.datasets.ground_truth import GroundTruthFile, write_ground_truth
-from multiflow.datasets.images import load_grey_mask, load_mask
+from multiflow.datasets.masks import load_grey_mask, load_mask
 from multiflow.datasets.table import read_samples
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from glob import glob
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from multiflow.base.failed_gpus import exclude_failed
 from multiflow.base.job import share_library, unfinished_mark
 from multiflow.base.settings import deciding
 from multiflow.base.tensors import read_provenance
+from multiflow.base.warned import logged_warnings
 from multiflow.config import load_config, write_configuration
 from multiflow.datasets import annotation_files, flip_row, read_digests
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
@@ -29,6 +31,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = str(RUN.folder)
+STARTED = time.time()
 
 
 wildcard_constraints:
@@ -57,6 +60,13 @@ def forget_forced():
     for job in workflow.dag.needrun_jobs():
         if job.rule.name == "train_model" and workflow.dag.reason(job).forced:
             forget_finished(checkpoint_of(RUN.folder, job.wildcards))
+
+
+def show_warnings():
+    """Jobs on this machine have said theirs on this screen; those on a cluster have not."""
+    if workflow.non_local_exec:
+        for line in logged_warnings(sorted(Path(RESULTS, "logs").rglob("*.log")), STARTED):
+            print(line, file=sys.stderr)
 
 
 def experiment_of(wildcards):

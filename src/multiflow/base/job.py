@@ -14,6 +14,7 @@ from typing import TextIO
 
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import record_failed
+from multiflow.base.warned import WarningCounter
 
 __all__ = ["job", "share_library", "unfinished_mark"]
 
@@ -30,7 +31,7 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     Everything that the library and the renderer log goes to the log file; an :class:`InputError` is written to the
     log and to standard error, a line a problem, and ends the process with exit status 1; a GPU that fails is one line
     as well, and its node is noted for the next attempt; any other exception is written to the log with its traceback
-    and raised again.
+    and raised again. Warnings are counted on standard error at the end, the first of each kind in its words.
 
     With ``mark``, a file beside the log is there until the work has ended well: where Snakemake gives a failed job its
     earlier outputs back, it tells that they are out of date.
@@ -46,8 +47,10 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     with open(path, "a", encoding="utf-8") as stream, open(lock, "a", encoding="utf-8") as locked:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        counter = WarningCounter()
         for source in _LOGGERS:
             source.addHandler(handler)
+            source.addHandler(counter)
             source.setLevel(logging.INFO)
         _lock(locked)
         try:
@@ -71,6 +74,9 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
         finally:
             for source in _LOGGERS:
                 source.removeHandler(handler)
+                source.removeHandler(counter)
+            for line in counter.lines(path):
+                print(line, file=sys.stderr)
 
 
 def _lock(stream: TextIO) -> None:

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, cast
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.digests import read_digests
+from multiflow.datasets.digests import read_digests, read_doubts
 from multiflow.datasets.flips import read_flips
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiflow.datasets.contract import Layout
     from multiflow.datasets.settings import Dataset
 
-__all__ = ["LAYOUTS", "annotation_files", "flip_row", "layout", "read_digests", "read_flips"]
+__all__ = ["LAYOUTS", "annotation_files", "flip_row", "layout", "read_digests", "read_doubts", "read_flips"]
 
 LAYOUTS = {
     "real_iad": "multiflow.datasets.real_iad",

@@ -6,6 +6,7 @@ checksums and damaged files are looked after for all layouts in :mod:`multiflow.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -54,10 +55,27 @@ class View:
 
 @dataclass
 class Findings:
-    """What is wrong with a class, and what is only worth a look; one line each."""
+    """What is wrong with a class, and what is only worth a look; one line each.
+
+    Attributes:
+        problems: what stops the run.
+        warnings: what does not; tables say how many there are.
+        doubts: how many of the warnings say what, in words that a footnote repeats; see :meth:`doubt`.
+    """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    doubts: Counter[str] = field(default_factory=Counter)
+
+    def doubt(self, where: str, what: str) -> None:
+        """Add a warning whose words are the same for every file or record that it is about.
+
+        Args:
+            where: the file or record.
+            what: such as "its EXIF orientation is ignored".
+        """
+        self.warnings.append(f"{where}: {what}")
+        self.doubts[what] += 1
 
     def raise_problems(self) -> None:
         """Stop if there are problems.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multiflow.base.hdf5 import Hdf5File, create_hdf5, write_strings
 from multiflow.base.processes import ordered_map
 from multiflow.base.progress import Progress
-from multiflow.datasets.images import load_grey_mask
+from multiflow.datasets.masks import load_grey_mask
 
 __all__ = ["GroundTruthFile", "write_ground_truth"]
 

@@ -177,7 +177,7 @@ def _read_view(
             f"{meta['normal_class']} if this view does not show the defect"
         )
     if normal and paths["mask_path"]:
-        findings.warnings.append(f"{source}: {place}: the mask of a view of class {anomaly_class} is ignored")
+        findings.doubt(f"{source}: {place}", "the mask of a normal view is ignored")
     return View(
         source=source,
         place=place,
