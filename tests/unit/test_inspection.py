@@ -97,7 +97,7 @@ def train_and_score(run: Path, experiment: Experiment) -> Path:
     train_model(experiment, 0, files, model, model.with_suffix(".jsonl"), run / "checkpoint.pt", keep=False)
     score_samples(experiment, files, model, run / f"scores/{place}.h5", {})
     provenance = {"config": {"evaluation": experiment.evaluation.model_dump(mode="json")}}
-    write_metrics(run / f"metrics/{place}.json", experiment.name, "thing", 0, Counted({}, {}), "", provenance)
+    write_metrics(run / f"metrics/{place}.json", experiment.name, "thing", 0, Counted({}, {}, {}), "", provenance)
     return model
 
 
@@ -498,7 +498,7 @@ def score_again(run: Path, owner: Experiment, **changes: Any) -> None:
     place = f"{other.name}/thing/seed0"
     score_samples(other, files_of(run, other), model_of(run, owner.name), run / f"scores/{place}.h5", {})
     provenance = {"config": {"evaluation": other.evaluation.model_dump(mode="json")}}
-    write_metrics(run / f"metrics/{place}.json", other.name, "thing", 0, Counted({}, {}), "", provenance)
+    write_metrics(run / f"metrics/{place}.json", other.name, "thing", 0, Counted({}, {}, {}), "", provenance)
 
 
 def test_experiments_that_share_a_model_are_inspected_by_their_own_rules(

@@ -9,10 +9,10 @@ from multiflow.results.tables import compare_with_paper, context_from_values, fo
 
 with job(snakemake.log[0]):
     metrics_path = Path(snakemake.input.metrics)
-    context = context_from_values(snakemake.params.context)
-    metrics = load_metrics(metrics_path)
+    metrics, results = load_metrics(metrics_path), metrics_path.parent
+    runs = [results / source for source in metrics["source"].unique()]
+    context = context_from_values(snakemake.params.context, runs)
     table = make_table("table1", metrics, context)
-    results = metrics_path.parent
     missing = snakemake.params.missing_latex
     pdf = f"not made: {missing}" if missing else f"{results}/tables.pdf"
     with atomic_path(snakemake.output.summary) as temporary:

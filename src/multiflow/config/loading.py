@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.text import read_text
 from multiflow.config.problems import problem_lines
 from multiflow.config.run import Config, merge
 
@@ -86,8 +87,8 @@ def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            values = yaml.safe_load(read_text(path, "a configuration in YAML"))
+        except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
         if not isinstance(values, dict):

@@ -6,6 +6,7 @@ said in remarks, which its reader passes on.
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -85,11 +86,25 @@ def read_content(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; restore it, or correct its name") from None
+        near = _near(Path(path))
+        raise InputError(f"{path}: no such file; {f'there is {near}: rename one' if near else _RESTORE}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
     except ValueError:  # no file has a zero byte in its name
         raise InputError(f"{path}: no such file; correct its name") from None
+
+
+def _near(path: Path) -> str:
+    """The name of a file beside it that differs in case, or in how an accent is stored; empty where there is none.
+
+    Other systems take such names for the same.
+    """
+
+    def same(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    found = path.parent.iterdir() if path.parent.is_dir() else ()
+    return next((other.name for other in found if same(other.name) == same(path.name)), "")
 
 
 def open_picture(path: str | Path, content: bytes | None = None) -> Picture:

@@ -7,14 +7,15 @@ under ``NG/`` that don't show the defect are normal).
 
 from __future__ import annotations
 
-import json
 import posixpath
+import re
 from pathlib import Path
 from typing import Any
 
 from multiflow.base.errors import InputError
+from multiflow.base.text import read_json
 from multiflow.datasets.contract import Findings, View
-from multiflow.datasets.file_names import split_name
+from multiflow.datasets.file_names import split_name, visible
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["annotation_files", "count_images", "missing_data", "read_views"]
@@ -36,7 +37,7 @@ def annotation_files(dataset: Dataset, root: Path, class_name: str) -> list[Path
     for candidate in folders:
         if (path := candidate / f"{class_name}.json").is_file():
             return [path]
-    available = sorted({path.stem for candidate in folders for path in candidate.glob("*.json")})
+    available = sorted({path.stem for candidate in folders for path in visible(candidate) if path.suffix == ".json"})
     if not available:
         raise InputError(f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations")
     raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
@@ -65,6 +66,7 @@ def count_images(dataset: Dataset, root: Path, class_name: str) -> tuple[int, in
     (source,) = annotation_files(dataset, root, class_name)
     findings = Findings()
     content = _load(source, findings)
+    findings.raise_problems()
     train, test = (_records(source, split, content or {}, findings) for split in _SPLITS)
     findings.raise_problems()
     return len(train), len(test)
@@ -106,17 +108,15 @@ def _missing_images(dataset: Dataset, root: Path) -> list[str]:
 
 def _load(source: Path, findings: Findings) -> dict[str, Any] | None:
     """The content of a JSON file; None and a problem if it is damaged."""
-    report = findings.problems.append
     try:
-        content: Any = json.loads(source.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        report(f"{source}: line {error.lineno}, column {error.colno}: malformed JSON ({error.msg}); restore it")
-        return None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        report(f"{source}: expected JSON in UTF-8, cannot read it ({error}); restore the file")
+        content = read_json(source, "annotations")
+    except InputError as error:
+        findings.problems += error.problems
         return None
     if not isinstance(content, dict):
-        report(f"{source}: expected an object with meta, train and test, found a {type(content).__name__}")
+        findings.problems.append(
+            f"{source}: expected an object with meta, train and test, found a {type(content).__name__}"
+        )
         return None
     return content
 
@@ -154,8 +154,10 @@ def _read_view(
         value = record[key]
         path = ""
         if value:
-            path = posixpath.normpath(posixpath.join(dataset.image_folder, meta["prefix"], value))
-        if posixpath.isabs(path) or path.split("/")[0] == "..":
+            # Windows writes backslashes.
+            below = posixpath.join(*(text.replace("\\", "/") for text in (meta["prefix"], value)))
+            path = posixpath.normpath(posixpath.join(dataset.image_folder, below))
+        if posixpath.isabs(path) or path.split("/")[0] == ".." or re.search(r"(^|/)[A-Za-z]:/", path):
             report(f"{key}: expected a path below the data set's root, found {value}; mend it")
             return None
         paths[key] = path

@@ -19,6 +19,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.processes import ordered_map
 from multiflow.base.progress import Progress
+from multiflow.base.text import writable
 from multiflow.datasets import layout
 from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.flips import read_flips
@@ -162,6 +163,11 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
                 f"{', '.join(missing)} missing; add the records or change dataset.cameras"
             )
         ordered += [sample[camera] for camera in cameras if camera in sample]
+    for view in ordered:
+        for name in (view.sample, view.image, view.mask, view.anomaly_class):
+            if not writable(name):
+                findings.problems.append(f"{view.where}: expected names in UTF-8, found {name}; rename it")
+                break
     trained = {view.image for view in ordered if view.split == "train"}
     twice = {view.image: view.source for view in ordered if view.split == "test" and view.image in trained}
     for image, source in sorted(twice.items()):

@@ -17,7 +17,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
 from multiflow.metrics.adeval_counter import AdevalCounter
-from multiflow.metrics.pixel import Counter, StripCounter, pixel_metrics
+from multiflow.metrics.pixel import Counter, StripCounter, fraction, pixel_metrics
 from multiflow.metrics.ranking import auroc, average_precision, f1_max, mean_of_highest, sample_labels, sample_scores
 from multiflow.metrics.settings import Evaluation
 from multiflow.metrics.strips import Strips, find_strips
@@ -42,10 +42,12 @@ class Counted:
     Attributes:
         metrics: fractions by name; None where undefined: no anomalous or no normal one is there.
         diagnostics: what helps to judge them: ``views_at_zero``, the share of views whose score is exactly 0.
+        doubts: how often there is what to doubt about the ground truth, in words that a footnote repeats.
     """
 
     metrics: dict[str, float | None]
     diagnostics: dict[str, float]
+    doubts: dict[str, int]
 
 
 def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
@@ -64,7 +66,7 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
     """
     labels, types = truth.labels.astype(bool), np.array(truth.anomaly_classes, dtype=object)
     _check(scores, truth, labels.shape)
-    counter, top1 = _count_pixels(scores, truth, evaluation)
+    counter, top1, vanished = _count_pixels(scores, truth, evaluation)
     image_scores = scores.image_scores
     by_rule = {**sample_scores(image_scores), "top1": top1}
     anomalous = sample_labels(labels)
@@ -85,7 +87,10 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
         of_type = labels & (types == name)
         metrics[f"sample_auroc:{name}"] = _auroc_of_type(anomalous, of_type.any(axis=1), chosen)
         metrics[f"image_auroc:{name}"] = _auroc_of_type(labels, of_type, image_scores)
-    return Counted(metrics, {"views_at_zero": float((image_scores == 0).mean())})
+    checked = {name: None if value is None else fraction(value) for name, value in metrics.items()}
+    threshold = evaluation.ground_truth_threshold
+    doubts = {f"an anomalous view has no pixel above grey value {threshold}": vanished} if vanished else {}
+    return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts)
 
 
 def write_metrics(
@@ -96,6 +101,7 @@ def write_metrics(
     counted: Counted,
     command: str,
     provenance: Mapping[str, Any],
+    doubts: Mapping[str, int] | None = None,
 ) -> None:
     """Write a run's JSON.
 
@@ -105,6 +111,7 @@ def write_metrics(
         counted: its metrics and diagnostics.
         command: the one that makes these numbers again.
         provenance: all that they came from.
+        doubts: what there is to doubt about the class's data, beside what was found in counting.
     """
     record = {
         "experiment": experiment,
@@ -112,6 +119,7 @@ def write_metrics(
         "seed": seed,
         "metrics": counted.metrics,
         "diagnostics": counted.diagnostics,
+        "doubts": {**(doubts or {}), **counted.doubts},
         "command": command,
         "provenance": dict(provenance),
     }
@@ -134,18 +142,21 @@ def _check(scores: ScoreFile, truth: GroundTruthFile, views: tuple[int, ...]) ->
 
 def _count_pixels(
     scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation
-) -> tuple[Counter, NDArray[np.float64]]:
-    """Count all pixels, and take each sample's mean of the highest 1 % of them [N]."""
+) -> tuple[Counter, NDArray[np.float64], int]:
+    """Count all pixels; each sample's mean of the highest 1 % of them [N]; anomalous views that have no such pixel."""
     strips = _find_strips(scores, truth.size, evaluation.strips)
     counter: Counter = AdevalCounter(strips) if evaluation.counter == "adeval" else StripCounter(strips)
+    labels, vanished = truth.labels, 0
     top1 = np.empty(len(scores))
     progress = Progress(logger, "counted the pixels of", len(scores), "samples")
     for index in range(len(scores)):
         sample = pixels(scores.map(index), scores.foreground(index), truth.size)
-        counter.update(sample, truth.masks(index, evaluation.ground_truth_threshold))
+        masks = truth.masks(index, evaluation.ground_truth_threshold)
+        vanished += int((labels[index].astype(bool) & ~masks.any(axis=(1, 2))).sum())
+        counter.update(sample, masks)
         top1[index] = mean_of_highest(sample.ordered)
         progress.step()
-    return counter, top1
+    return counter, top1, vanished
 
 
 def _find_strips(scores: ScoreFile, size: int, count: int) -> Strips:

@@ -12,7 +12,7 @@ from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_experiments
 from multiflow.results.tables.context import TableContext
 from multiflow.results.tables.model import Cell, Column, Row, Table, Words
-from multiflow.results.tables.notes import data_note, left_out_notes
+from multiflow.results.tables.notes import data_note, doubt_notes, left_out_notes
 from multiflow.results.tables.significance import LEVEL, SignedRankTest, holm, signed_rank_test, smallest_p
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def ablation_tests_table(tests: Sequence[AblationTest], context: TableContext) -
         rows=tuple(rows),
         notes=(
             data_note(context),
+            *doubt_notes(context),
             *left_out_notes(table_experiments("ablation_tests", context), context),
             *_notes(tests, context),
         ),

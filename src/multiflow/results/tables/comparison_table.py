@@ -8,7 +8,7 @@ from multiflow.results.tables.catalog import table_experiments, table_place
 from multiflow.results.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEffect, Comparison, summary_line
 from multiflow.results.tables.context import TableContext, class_heading
 from multiflow.results.tables.model import DAGGER, Cell, Column, Row, Table, Words
-from multiflow.results.tables.notes import data_note, departure_notes, left_out_notes
+from multiflow.results.tables.notes import data_note, departure_notes, doubt_notes, left_out_notes
 from multiflow.results.tables.significance import LEVEL, ONE_VALUE, WELCH, DifferenceTest
 
 __all__ = ["comparison_tables"]
@@ -150,6 +150,7 @@ def _notes(comparison: Comparison, context: TableContext) -> tuple[str, ...]:
     tested = sum(not cell.repeats and cell.p_holm is not None for cell in comparison.cells)
     return (
         data_note(context),
+        *doubt_notes(context),
         *departure_notes(_compared(comparison, context), context),
         *left_out_notes(table_experiments("comparison", context), context),
         f"{DAGGER} Published: {PAPER}; a std is over {PUBLISHED_RUNS} runs.",

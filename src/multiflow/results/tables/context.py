@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from multiflow.base.errors import InputError
 from multiflow.methods.ablation import Ablation, AblationRow
 from multiflow.results.published import published_classes
+from multiflow.results.records import load_doubts
 from multiflow.results.tables.protocol import departures, experiment_facts, facts_by_class, protocol_phrases
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class TableContext:
             protocol.
         references: how the methods of ``methods`` are cited, by their heading there.
         left_out: runs that were made with other settings and are not shown, by experiment.
+        doubts: how often there is what to doubt about a class's data, by class and by words.
     """
 
     dataset: str
@@ -88,6 +91,7 @@ class TableContext:
     published: str | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    doubts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
@@ -173,13 +177,18 @@ def context_values(config: Config) -> dict[str, Any]:
     return _adapter().dump_python(table_context(config), mode="json")
 
 
-def context_from_values(values: Mapping[str, Any]) -> TableContext:
+def context_from_values(values: Mapping[str, Any], runs: Iterable[str | Path] = ()) -> TableContext:
     """The context that :func:`context_values` wrote.
+
+    Args:
+        values: what it wrote.
+        runs: the JSON files behind the table, which say what there is to doubt about their data.
 
     Raises:
         pydantic.ValidationError: the values are no context.
+        InputError: a JSON is damaged.
     """
-    return _adapter().validate_python(values)
+    return replace(_adapter().validate_python(values), doubts=load_doubts(runs))
 
 
 @cache

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from multiflow.results.published import PAPER, PUBLISHED_RUNS, has_published, published_classes, read_published
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_place
-from multiflow.results.tables.context import TableContext
+from multiflow.results.tables.context import TableContext, class_heading
 from multiflow.results.tables.model import DAGGER, MISSING, Row
 
-__all__ = ["data_note", "departure_notes", "footnotes", "left_out_notes", "unfinished_notes"]
+__all__ = ["data_note", "departure_notes", "doubt_notes", "footnotes", "left_out_notes", "unfinished_notes"]
+
+_CLASSES_NAMED = 3
 
 
 def footnotes(
@@ -45,6 +48,7 @@ def footnotes(
         notes.append(_protocol(main, labels[main], context))
     if ablation is None:
         notes += _references(context)
+    notes += doubt_notes(context)
     notes += unfinished_notes(shown, labels, results, context)
     notes += left_out_notes(shown, context)
     notes += [
@@ -88,6 +92,21 @@ def left_out_notes(experiments: Sequence[str], context: TableContext) -> tuple[s
     if count == 0:
         return ()
     return (f"{_count(count, 'run of other settings is', 'runs of other settings are')} left out.",)
+
+
+def doubt_notes(context: TableContext) -> tuple[str, ...]:
+    """What there is to doubt about the data behind a table, so that nobody takes its numbers for more; else nothing."""
+    times: Counter[str] = Counter()
+    classes: dict[str, list[str]] = {}
+    for class_name, doubts in context.doubts.items():
+        times.update(doubts)
+        for what in doubts:
+            classes.setdefault(what, []).append(class_heading(class_name, context))
+    parts = []
+    for what, names in classes.items():
+        shown = ", ".join(names) if len(names) <= _CLASSES_NAMED else _count(len(names), "class", "classes")
+        parts.append(f"{what} ({_count(times[what], 'time', 'times')}, {shown})")
+    return (f"Warnings of the data, whose files the logs of flip_views name: {'; '.join(parts)}.",) if parts else ()
 
 
 def data_note(context: TableContext) -> str:
