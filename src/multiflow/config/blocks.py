@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from multiflow.base.settings import Block, Name, Seed, Unique
+from multiflow.base.settings import Block, Heading, Name, Seed, Unique
 
 __all__ = ["ExperimentEntry", "Keep", "Tables"]
 
@@ -57,7 +57,7 @@ class ExperimentEntry(Block):
     base: Name | None = Field(
         None, description="Another experiment, whose method and changes come first; not its heading, seeds and classes."
     )
-    heading: str | None = Field(None, min_length=1, description="Its name in tables. Empty: its method's.")
+    heading: Heading | None = Field(None, min_length=1, description="Its name in tables. Empty: its method's.")
     seeds: Unique[Seed] | None = Field(
         None, min_length=1, description="Seeds of this experiment. Empty: the run's `seeds`."
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from multiflow.base.settings import Block, Name, Unique
+from multiflow.base.settings import Block, Heading, Name, Unique
 from multiflow.datasets import LAYOUTS
 
 __all__ = ["Dataset"]
@@ -16,7 +16,7 @@ class Dataset(Block):
     """Where the pictures are, and what is printed beside their results."""
 
     layout: str = Field("real_iad", description="How the data set lies on disk: a file of `src/multiflow/datasets`.")
-    name: str = Field("Real-IAD", description="Name of the data set, printed in every table's footnote.")
+    name: Heading = Field("Real-IAD", description="Name of the data set, printed in every table's footnote.")
     root: str | None = Field(
         None, description="Folder of the data set. It is only read. Empty: the rendered parts of this run."
     )

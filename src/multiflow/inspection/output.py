@@ -106,7 +106,7 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
         files.append(folder / f"{view.camera}.png")
         write_overlay(view, norm, files[-1])
     score = inspection.sample_scores[inspection.evaluation.sample_score]
-    title = f"{inspection.recipe.class_name.replace('_', ' ')}: sample score {score:.3f}"
+    title = f"{inspection.recipe.class_name}: sample score {score:.3f}"
     draw_part(views, norm, title, inspection.comparison(), files[0])
     with atomic_path(files[1]) as temporary:
         temporary.write_text(json.dumps(inspection.describe(), indent=2) + "\n", encoding="utf-8")

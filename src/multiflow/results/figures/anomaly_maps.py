@@ -99,7 +99,7 @@ def plot_anomaly_maps(subject: Subject, seed: int, scores: ScoreFile, *paths: Pa
         _LEFT + columns * block_width + (columns - 1) * _BETWEEN + _RIGHT,
         _TOP + rows * block_height,
     )
-    sheet.text(0.08, 0.08, subject.title, fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, subject.class_name, fontsize=11, weight="bold")
     sheet.text(sheet.width - 0.08, 0.1, f"{subject.heading}, seed {seed}", ha="right", color=GREY)
     for number, item in enumerate(chosen):
         left = _LEFT + number % columns * (block_width + _BETWEEN)

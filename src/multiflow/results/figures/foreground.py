@@ -45,7 +45,7 @@ def plot_foreground(subject: Subject, *paths: Path) -> None:
         _LEFT + len(cameras) * (_CELL + _GAP) + _RIGHT,
         _TOP + len(chosen) * (_CELL + _GAP) + _BOTTOM,
     )
-    sheet.text(0.08, 0.08, subject.title, fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, subject.class_name, fontsize=11, weight="bold")
     what = "no masks, the whole image counts" if subject.segmentation is None else "background tinted blue"
     sheet.text(sheet.width - _RIGHT - _GAP, 0.1, f"{subject.heading}: {what}", ha="right", color=GREY)
     for row, (reason, split, key) in enumerate(chosen):

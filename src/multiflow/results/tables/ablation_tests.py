@@ -106,8 +106,8 @@ def ablation_tests_table(tests: Sequence[AblationTest], context: TableContext) -
     for index, test in enumerate(tests):
         cells = (
             Words(context.ablations[test.table].place, test.table),
-            Words(test.experiment.replace("_", " "), test.experiment),
-            Words(test.reference.replace("_", " "), test.reference),
+            Words(test.experiment),
+            Words(test.reference),
             Words(metric_heading(test.metric), test.metric),
             Cell(test.difference, form="signed"),
             Cell(test.classes, digits=0),

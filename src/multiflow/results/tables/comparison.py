@@ -157,7 +157,7 @@ def _side_by_side(table: Table, context: TableContext) -> Iterator[ComparedCell]
                 if not measured.competes:  # an average over other classes
                     measured = Cell(None, n=0)
                 if table.row_key == "experiment":
-                    place = (row.key, column.key, "average", row.key.replace("_", " "))
+                    place = (row.key, column.key, "average", row.key)
                 elif table.row_key == "metric":
                     place = (column.key, row.key, "average", column.heading)
                 else:

@@ -100,7 +100,7 @@ def _effects(comparison: Comparison, context: TableContext) -> Table:
         test = effect.test
         place = (
             Words(table_place(test.table, context), test.table),
-            Words(test.experiment.replace("_", " "), test.experiment),
+            Words(test.experiment),
             Words(metric_heading(test.metric), test.metric),
         )
         rule = index > 0 and comparison.effects[index - 1].test.table != test.table

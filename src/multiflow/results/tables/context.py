@@ -98,6 +98,11 @@ class TableContext:
         """The first method."""
         return next(iter(self.methods))
 
+    @property
+    def average(self) -> str:
+        """Key of the row of averages beside those of the classes, of which one may have its usual name."""
+        return "average" if "average" not in self.classes else "(average)"
+
     def classes_of(self, experiment: str) -> tuple[str, ...]:
         """Classes whose mean is an experiment's average."""
         known = self.experiments.get(experiment)
@@ -114,9 +119,9 @@ class TableContext:
 
 
 def class_heading(class_name: str, context: TableContext) -> str:
-    """A class's name as printed."""
+    """A class's name as printed: as it was published, or as it is called."""
     printed = published_classes(context.published) if context.published is not None else {}
-    return printed.get(class_name, class_name.replace("_", " "))
+    return printed.get(class_name, class_name)
 
 
 def table_context(config: Config) -> TableContext:

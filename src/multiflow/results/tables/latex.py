@@ -2,6 +2,7 @@ r"""A table as LaTeX: ``table`` environments that need booktabs and amssymb, for
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from itertools import pairwise
@@ -25,6 +26,9 @@ _SPECIAL = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    '"': r"\texttt{\char34}",  # in LaTeX's usual encoding no other font has it
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
@@ -57,7 +61,8 @@ _LONG = 10
 
 def escape(text: str) -> str:
     """Text with LaTeX's special characters made printable; one that its fonts lack is named by its code."""
-    return "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+    escaped = "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+    return re.sub("-(?=-)", "-{}", escaped)  # or they would become one dash
 
 
 def _escaped(character: str) -> str:
