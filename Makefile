@@ -2,6 +2,8 @@
 .PHONY: help demo inspect tables plan test test-slurm lint bench bench-gpu env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# A variable as it was typed: neither Make nor the shell replaces anything in it.
+typed = '$(subst ','\'',$(value $(1)))'
 
 help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -10,7 +12,7 @@ demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at
 	@workflow/run_demo.sh
 
 inspect: env  ## score new photographs of one part: make inspect MODEL=<a trained model> PHOTOS=<folder>
-	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(MODEL),"$(MODEL)",--help) $(if $(PHOTOS),"$(PHOTOS)") $(OPTIONS)
+	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(value MODEL),$(call typed,MODEL),--help) $(if $(value PHOTOS),$(call typed,PHOTOS)) $(OPTIONS)
 
 tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run>
 	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help)

@@ -12,6 +12,7 @@ import numpy as np
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.provenance import file_sha256
 from multiflow.inspection.part import Inspection
 
 __all__ = ["output_folder", "write_inspection"]
@@ -52,9 +53,15 @@ def _is_same(folder: Path, inspection: Inspection) -> bool:
     try:
         record: Any = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         found = record["source"], record["provenance"]["model"], record["provenance"].get("experiment")
+        seen = [view["sha256"] for view in record["views"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return found == (inspection.source, inspection.provenance["model"], inspection.provenance["experiment"])
+    # A camera numbers its folders from the beginning when its card is emptied.
+    return seen == [file_sha256(item.path) for item in inspection.photographs] and found == (
+        inspection.source,
+        inspection.provenance["model"],
+        inspection.provenance["experiment"],
+    )
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
