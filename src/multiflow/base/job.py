@@ -46,7 +46,8 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     lock = path.with_name(f".{path.name}.lock")
     with (
         open(path, "a", encoding="utf-8", errors="backslashreplace") as stream,
-        open(lock, "a", encoding="utf-8") as locked:
+        open(lock, "a", encoding="utf-8") as locked,
+    ):
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         counter = WarningCounter()
