@@ -265,6 +265,16 @@ class Config(Block):
         """Every experiment, class and seed that is trained: experiments that share a model share its training."""
         return list(dict.fromkeys((self.trained_as(*run), *run[1:]) for run in self.runs))
 
+    def trained_on(self, class_name: str) -> list[Experiment]:
+        """The experiments that are trained on a class; those whose models are imported are not."""
+        names = [
+            name
+            for name, trained, seed in self.trained_runs
+            if trained == class_name
+            and not (self.folder / "imported" / name / class_name / f"seed{seed}.safetensors").exists()
+        ]
+        return [self.experiment(name, class_name) for name in dict.fromkeys(names)]
+
     @property
     def networks_read(self) -> list[str]:
         """The networks that read pictures for an experiment of the run."""

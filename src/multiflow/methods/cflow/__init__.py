@@ -31,6 +31,10 @@ class CflowMethod:
         """Pictures of its own size, and the encoder's weights."""
         return Needs(images=settings.image_size, resampling=settings.resampling, weights=(settings.encoder,))
 
+    def check_samples(self, settings: CflowSettings, samples: int, views: int, place: str) -> None:
+        """There must be one batch of images."""
+        settings.training.batches(samples * views, place)
+
     def train(self, samples: Samples, settings: CflowSettings, seed: int, work: Work) -> Model:
         """Train the decoders; see :func:`multiflow.methods.cflow.training.train_cflow`."""
         from multiflow.methods.cflow.training import train_cflow

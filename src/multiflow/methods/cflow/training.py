@@ -53,7 +53,7 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
     encoder = create_encoder(settings.encoder, work.weights).to(device)
     shapes = encoder.shapes(settings.image_size)
     images = len(samples) * len(samples.cameras)
-    batches = _batches(images, training, place)
+    batches = training.batches(images, place)
     _check_fibres(shapes, min(images, training.image_batch), settings, place)
 
     torch.manual_seed(seed)
@@ -194,19 +194,6 @@ def _turned(
 
 def _allow_tf32(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
-
-
-def _batches(images: int, training: Training, place: str) -> int:
-    """Batches of images in a pass."""
-    batches, rest = divmod(images, training.image_batch)
-    if rest and not training.drop_last:
-        batches += 1
-    if batches == 0:
-        raise InputError(
-            f"{place}: train: expected at least training.image_batch = {training.image_batch} images, found {images}; "
-            "lower training.image_batch or set training.drop_last: false"
-        )
-    return batches
 
 
 def _check_fibres(shapes: Sequence[tuple[int, int, int]], images: int, settings: Settings, place: str) -> None:
