@@ -17,12 +17,40 @@ from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import exclude_failed
 from multiflow.base.job import job, unfinished_mark
+from multiflow.base.warned import logged_warnings
 
 
 def test_messages_go_to_the_log(tmp_path: Path) -> None:
     with job(tmp_path / "logs" / "rule.log"):
         logging.getLogger("multiflow.methods.multiflow.training").info("epoch 1/2")
     assert (tmp_path / "logs" / "rule.log").read_text().endswith("INFO epoch 1/2\n")
+
+
+def test_warnings_are_counted_on_the_screen_by_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, logger = tmp_path / "logs" / "rule.log", logging.getLogger("multiflow.datasets.table")
+    before = time.time()
+
+    def work() -> None:
+        for number in range(300):
+            logger.warning("%s: its EXIF orientation is ignored", f"{number}.jpg")
+        logger.warning("caf\udce9.png: 100 % of it is dark")
+        logger.info("checked 301 images")
+        raise InputError("b.csv: missing; add it")
+
+    with pytest.raises(SystemExit), job(log):
+        work()
+    assert capsys.readouterr().err.splitlines() == [
+        "b.csv: missing; add it",
+        "warning: 0.jpg: its EXIF orientation is ignored (and 299 more like it)",
+        r"warning: caf\udce9.png: 100 % of it is dark",
+        f"301 warnings in {log}",
+    ]
+    # A cluster's jobs have a screen that nobody sees: their logs are counted when the run ends.
+    assert list(logged_warnings([log, tmp_path / "absent.log"], before)) == [f"301 warnings in {log}"]
+    assert not list(logged_warnings([log], time.time() + 60))
+    with job(log):
+        logger.info("nothing to warn of")
+    assert capsys.readouterr().err == ""
 
 
 def test_messages_of_the_renderer_go_to_the_log_once_and_only_while_the_job_runs(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from multiflow.base.errors import InputError
+from multiflow.base.errors import InputError, printable
 from multiflow.base.failed_gpus import record_failed
 from multiflow.base.warned import WarningCounter
 
@@ -51,6 +51,7 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         counter = WarningCounter()
+        levels = [source.level for source in _LOGGERS]
         for source in _LOGGERS:
             source.addHandler(handler)
             source.addHandler(counter)
@@ -75,11 +76,12 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
                 raise
             raise SystemExit(1) from None
         finally:
-            for source in _LOGGERS:
+            for source, level in zip(_LOGGERS, levels, strict=True):
                 source.removeHandler(handler)
                 source.removeHandler(counter)
+                source.setLevel(level)
             for line in counter.lines(path):
-                print(line, file=sys.stderr)
+                print(printable(line), file=sys.stderr)
 
 
 def _lock(stream: TextIO) -> None:
