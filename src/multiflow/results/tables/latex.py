@@ -19,7 +19,9 @@ _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
-    "$": r"\$",
+    # LaTeX's own \$ and grave accent come from a font of symbols, which a plain installation has as a bitmap alone.
+    "$": r"$\mathdollar$",
+    "`": r"\`{}",
     "#": r"\#",
     "_": r"\_",
     "{": r"\{",
@@ -27,7 +29,6 @@ _SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
     '"': r"\texttt{\char34}",  # in LaTeX's usual encoding no other font has it
     "<": r"\textless{}",
     ">": r"\textgreater{}",
