@@ -47,6 +47,16 @@ def counts(config: Config, **options: Any) -> dict[str, int]:
     return {rule: sum(job.rule == rule for job in jobs) for rule in dict.fromkeys(job.rule for job in jobs)}
 
 
+@pytest.mark.parametrize("content", ['{"meta": {"pre', "", "[]", '{"train": 1}'])
+def test_annotations_that_are_damaged_stop_no_plan(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "realiad_jsons"
+    folder.mkdir()
+    (folder / "audiojack.json").write_text(content)
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())["dataset"]
+    config = paper(dataset=values | {"root": str(tmp_path), "classes": ["audiojack"], "published": None})
+    assert count_images(config)[1].startswith("typical numbers for 1 of 1 classes")
+
+
 def write_times(folder: Path, place: str, *seconds: float) -> None:
     """Benchmark files as Snakemake writes them, one a seed."""
     for seed, value in enumerate(seconds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -181,6 +182,29 @@ def test_scores_of_other_samples_or_views_are_refused(truth: GroundTruthFile, tm
         with pytest.raises(InputError, match=rf"{name}: .*{message}") as error:
             count_metrics(ScoreFile(tmp_path / name), truth, Evaluation())
         assert len(error.value.problems) == 1
+
+
+def test_rounding_stops_nothing_and_masks_that_vanish_are_counted(
+    truth: GroundTruthFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an ulp above 1 stopped the collection of all metrics."""
+    monkeypatch.setattr(counting, "auroc", lambda labels, scores: 1.0000000000000002)
+    monkeypatch.setattr(counting, "average_precision", lambda labels, scores: -1e-17)
+    with score(tmp_path / "scores.h5", truth) as scores:
+        found = count_metrics(scores, truth, Evaluation())
+        blind = count_metrics(scores, truth, Evaluation(ground_truth_threshold=254))
+    assert {found.metrics[name] for name in found.metrics if "auroc" in name and name != "pixel_auroc"} == {1.0}
+    assert found.metrics["image_ap"] == 0.0
+    assert (found.doubts, blind.doubts) == ({}, {})
+    truth.close()
+    with h5py.File(truth.path, "r+") as file:
+        file["mask"][...] = np.minimum(file["mask"][...], 127)
+    with score(tmp_path / "scores.h5", GroundTruthFile(truth.path)) as scores:
+        found = count_metrics(scores, GroundTruthFile(truth.path), Evaluation())
+        low = count_metrics(scores, GroundTruthFile(truth.path), Evaluation(ground_truth_threshold=126))
+    count = int(truth.labels.sum())
+    assert found.doubts == {"an anomalous view has no pixel above grey value 127": count}
+    assert (found.metrics["aupro"], low.doubts) == (None, {})
 
 
 def test_the_run_file_says_where_its_numbers_came_from(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_settings_load_no_renderer() -> None:
     assert result.stdout.strip() == "set()"
 
 
+def test_nothing_is_reported_as_leaked_when_a_process_ends() -> None:
+    program = "from rendered_parts.geometry import text_outline; text_outline('3 V', 1.0)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout + result.stderr == ""
+
+
 def test_the_renderer_stands_alone() -> None:
     code = (
         "import importlib, pkgutil, sys, rendered_parts;"
