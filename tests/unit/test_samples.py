@@ -418,6 +418,16 @@ def test_files_that_the_system_left_are_nobodys(tmp_path: Path) -> None:
     assert [path.name for path in visible(annotations.parent)] == ["thing.json"]
     assert visible(tmp_path / "absent") == []
     assert len(read_samples(dataset(), tmp_path, "thing", processes=0)) == 21
+
+    def add(content: dict[str, Any]) -> None:
+        """What a layout finds that goes through all folders."""
+        record = content["train"][0]
+        folder, name = record["image_path"].rsplit("/", 1)
+        others = (f"{folder}/._{name}", f"{folder}/.ipynb_checkpoints/{name}")
+        content["train"] += [record | {"image_path": path} for path in others]
+
+    _edit(annotations, add)
+    assert len(read_samples(dataset(), tmp_path, "thing", processes=0)) == 21
     annotations.rename(annotations.with_name("bolt.json"))
     assert "available: bolt; change" in _problems(tmp_path)[0]
 

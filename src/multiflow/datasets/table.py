@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -67,6 +67,7 @@ def read_samples(
     findings = Findings()
     flips = _flips(dataset, class_name, findings)
     views = layout(dataset.layout).read_views(dataset, root, class_name, findings)
+    views = [view for view in views if not _hidden(view.image)]
     if not findings.problems:
         findings.problems += [
             f"{root}: class {class_name}: expected pictures for {split}, found none; add them"
@@ -134,6 +135,11 @@ def _flips(dataset: Dataset, class_name: str, findings: Findings) -> dict[str, i
         except InputError as error:
             findings.problems += error.problems
     return dict.fromkeys(dataset.cameras, 0)
+
+
+def _hidden(path: str) -> bool:
+    """Whether a picture, or the folder that it lies in, is one that no file manager shows, and so is nobody's."""
+    return any(part.startswith(".") for part in PurePosixPath(path).parts[-2:])
 
 
 def _ordered_views(views: list[View], cameras: list[str], findings: Findings) -> list[View]:
