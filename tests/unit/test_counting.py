@@ -203,7 +203,7 @@ def test_rounding_stops_nothing_and_masks_that_vanish_are_counted(
         found = count_metrics(scores, GroundTruthFile(truth.path), Evaluation())
         low = count_metrics(scores, GroundTruthFile(truth.path), Evaluation(ground_truth_threshold=126))
     count = int(truth.labels.sum())
-    assert found.doubts == {"an anomalous view has no pixel above grey value 127": count}
+    assert found.doubts == {"an anomalous view has no pixel above grey value 127 at the evaluation's size": count}
     assert (found.metrics["aupro"], low.doubts) == (None, {})
 
 

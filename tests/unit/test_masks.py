@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.masks import ZERO_AND_ONE, Mask, load_mask, read_mask
+from multiflow.datasets.masks import Mask, load_mask, read_mask
 from multiflow.datasets.pictures import open_picture
 
 SHAPE = np.zeros((20, 30), np.uint8)
@@ -90,7 +90,7 @@ def test_zero_and_one_are_zero_and_all(tmp_path: Path, kind: str) -> None:
     found = _read(tmp_path / "a.tif", picture)
     np.testing.assert_array_equal(found.grey, SHAPE)
     # A type of one bit has no other values.
-    assert found.remarks == (() if kind == "bits" else (ZERO_AND_ONE,))
+    assert found.remarks == (() if kind == "bits" else ("the mask's values 0 and 1 are read as 0 and 255",))
     assert load_mask(tmp_path / "a.tif").sum() == 36
 
 

@@ -30,11 +30,8 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
     # Where numbers have a decimal comma, spreadsheets put semicolons between values.
     delimiter = next((mark for mark in (",", ";", "\t") if mark in first), ",")
     try:
-        reader = csv.DictReader(
-            io.StringIO(text), restval="", skipinitialspace=True, strict=True, delimiter=delimiter
-        )  # fmt: skip
-        columns = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = columns
+        reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True, delimiter=delimiter)
+        reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
         table = [row for row in reader if any(row.values())]
     except csv.Error as error:
         raise _unreadable(path, " ".join(str(error).split())) from None

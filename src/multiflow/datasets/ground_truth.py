@@ -65,7 +65,6 @@ def write_ground_truth(
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
     progress = Progress(logger, "wrote the ground truth of", len(tasks), "samples")
-    vanished = 0
     with (
         create_hdf5(output, "ground_truth", attributes) as file,
         closing(ordered_map(_load_masks, tasks, processes)) as decoded,
@@ -85,12 +84,9 @@ def write_ground_truth(
         )
         for index, masks in enumerate(decoded):
             stored[index] = masks
-            vanished += int(((labels[index] == 1) & ~(masks > threshold).any(axis=(1, 2))).sum())
+            for view in np.flatnonzero((labels[index] == 1) & ~(masks > threshold).any(axis=(1, 2))):
+                logger.warning("%s: no anomalous pixel at the ground truth's size", root / tasks[index].paths[view])
             progress.step()
-    if vanished:
-        logger.warning(
-            "%s: %d anomalous views have no anomalous pixel at the ground truth's size", output.stem, vanished
-        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A picture that is not square is squeezed to a square, as in the released code. An EXIF orientation is ignored,
 also as there: pixels and masks are taken as they are stored. Transparency is ignored. 16-bit grey values are
-taken over their full range, 0 to 65535, and over that of fewer bits where the file or its reader says so.
+taken over their full range, 0 to 65535, and over that of fewer bits where the file says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from multiflow.datasets.pictures import SIXTEEN_BIT, Picture, open_picture
 __all__ = [
     "Array",
     "Resampling",
-    "decode_picture",
     "eight_bits",
     "few_bits",
     "image_array",
@@ -53,7 +52,7 @@ def load_image(
     Raises:
         InputError: the file is missing, damaged, or of a pixel type that has no defined range.
     """
-    return image_array(decode_picture(path), size, flip, resampling)
+    return image_array(eight_bits(open_picture(path), path), size, flip, resampling)
 
 
 def image_array(
@@ -62,15 +61,6 @@ def image_array(
     """The RGB array of a decoded picture; arguments and result as for :func:`load_image`."""
     picture = oriented(picture if picture.mode == "RGB" else picture.convert("RGB"), flip)
     return np.asarray(resized(picture, size, Image.Resampling[resampling.upper()]))
-
-
-def decode_picture(path: str | Path) -> Image.Image:
-    """Decode a picture file completely, in one of Pillow's modes with eight bits a channel.
-
-    Raises:
-        InputError: as for :func:`load_image`.
-    """
-    return eight_bits(open_picture(path), path)
 
 
 def eight_bits(picture: Picture, path: str | Path) -> Image.Image:

@@ -16,10 +16,7 @@ from multiflow.base.errors import InputError
 from multiflow.datasets.images import Array, eight_bits, oriented, resized
 from multiflow.datasets.pictures import SIXTEEN_BIT, Picture, open_picture
 
-__all__ = ["ZERO_AND_ONE", "Mask", "load_grey_mask", "load_mask", "read_mask"]
-
-ZERO_AND_ONE = "the mask's values 0 and 1 are read as 0 and 255"
-"""The remark of a mask that is only another one above a threshold of 0."""
+__all__ = ["Mask", "load_grey_mask", "load_mask", "read_mask"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def read_mask(picture: Picture, path: str | Path) -> Mask:
         grey, remarks = _strongest(image), []
     if grey.max() == 1 and grey.min() == 0:
         grey = grey * np.uint8(255)
-        remarks.append(ZERO_AND_ONE)
+        remarks.append("the mask's values 0 and 1 are read as 0 and 255")
     return Mask(grey, (*picture.remarks, *remarks))
 
 

@@ -89,7 +89,11 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
         metrics[f"image_auroc:{name}"] = _auroc_of_type(labels, of_type, image_scores)
     checked = {name: None if value is None else fraction(value) for name, value in metrics.items()}
     threshold = evaluation.ground_truth_threshold
-    doubts = {f"an anomalous view has no pixel above grey value {threshold}": vanished} if vanished else {}
+    doubts = (
+        {f"an anomalous view has no pixel above grey value {threshold} at the evaluation's size": vanished}
+        if vanished
+        else {}
+    )
     return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts)
 
 
