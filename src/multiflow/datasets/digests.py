@@ -61,7 +61,7 @@ def read_doubts(path: str | Path) -> dict[str, int]:
     Raises:
         FileNotFoundError, InputError: as for :func:`read_digests`.
     """
-    return dict(_read(path)[_DOUBTS])
+    return dict(_read(path).get(_DOUBTS, {}))
 
 
 def _read(path: str | Path) -> dict[str, Any]:
@@ -70,6 +70,6 @@ def _read(path: str | Path) -> dict[str, Any]:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: expected checksums in JSON, cannot read them ({error}); {_ADVICE}") from None
-    if not isinstance(content, dict) or set(content) != {*_COLUMNS, _DOUBTS}:
+    if not isinstance(content, dict) or set(content) - {_DOUBTS} != set(_COLUMNS):
         raise InputError(f"{path}: expected the checksums {', '.join(_COLUMNS)}, found others; {_ADVICE}")
     return content

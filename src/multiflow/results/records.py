@@ -36,6 +36,9 @@ METRICS = (
 )
 """Metrics in the order of the rows; others (those of a type of defect) follow by name."""
 
+_ROUNDING = 1e-9
+"""By how much a fraction may lie outside of 0 to 1 through rounding alone."""
+
 
 class _Run(NamedTuple):
     """What one JSON says."""
@@ -218,10 +221,13 @@ def _read_run(path: Path) -> _Run:
     for name, value in sorted(content["metrics"].items(), key=lambda item: _metric_order(item[0])):
         if value is None:
             metrics[name] = None
-        elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
-            metrics[name] = float(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and -_ROUNDING <= value <= 1 + _ROUNDING:
+            metrics[name] = min(max(float(value), 0.0), 1.0)
         else:
-            problems.append(f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}")
+            problems.append(
+                f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}; delete it and "
+                "run the workflow again"
+            )
     if problems:
         raise InputError(problems)
     return _Run(content["experiment"], content["class"], content["seed"], metrics)
