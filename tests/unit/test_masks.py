@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -101,6 +102,17 @@ def test_sixteen_bits_hold_eight_or_sixteen(tmp_path: Path) -> None:
     found = _read(tmp_path / "b.png", Image.fromarray(SHAPE.astype(np.uint16) * 257))
     np.testing.assert_array_equal(found.grey, SHAPE)
     assert found.remarks == ()
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_sixteen_bit_colours_are_read_where_they_can_be(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    for factor, remarks in ((257, 0), (1, 1)):
+        cv2.imwrite(str(path), np.dstack([SHAPE.astype(np.uint16) * factor] * 3))
+        found = read_mask(open_picture(path), path)
+        assert found.grey.any() == (factor == 257)
+        assert [remark for remark in found.remarks if "below 256" in remark] == list(found.remarks)
+        assert len(found.remarks) == remarks
 
 
 @pytest.mark.parametrize("values", [SHAPE / np.float32(510), np.where(SHAPE, np.nan, 0).astype(np.float32)])

@@ -78,6 +78,8 @@ def read_mask(picture: Picture, path: str | Path) -> Mask:
         grey, remarks = _of_transparency(image, path)
     else:
         grey, remarks = _strongest(image), []
+    if picture.coarse and not grey.any():
+        remarks.append("the mask's 16-bit colours are all below 256 and read as 0; store it in grey or in 8 bits")
     if grey.max() == 1 and grey.min() == 0:
         grey = grey * np.uint8(255)
         remarks.append("the mask's values 0 and 1 are read as 0 and 255")

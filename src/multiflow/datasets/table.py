@@ -232,9 +232,10 @@ def _doubt_mask(where: str, lowest: int, highest: int, threshold: int) -> None:
     That is no finding of the class, since an experiment may have another threshold: its metrics say it for themselves.
     """
     if highest <= threshold:
+        lower = "lower evaluation.ground_truth_threshold, or " if highest > 0 else ""
         logger.warning(
-            f"%s: the mask of an anomalous view has no pixel above grey value {threshold}, its highest is %d; lower "
-            "evaluation.ground_truth_threshold, or mend the mask",
+            f"%s: the mask of an anomalous view has no pixel above grey value {threshold}, its highest is %d; {lower}"
+            "mend the mask",
             where, highest,
         )  # fmt: skip
     elif lowest > threshold:
