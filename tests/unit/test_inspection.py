@@ -714,6 +714,18 @@ def test_a_part_of_one_view_without_background_is_drawn(tmp_path: Path) -> None:
         assert panel.height < 2 * panel.width
 
 
+def test_a_camera_may_be_called_as_one_of_the_files(run: Path, part: Path, tmp_path: Path) -> None:
+    found = inspect_part(model_of(run), part)
+    first, *others = found.photographs
+    named = replace(
+        found, photographs=[replace(first, view=first.view.model_copy(update={"camera": "panel"})), *others]
+    )
+    files = write_inspection(named, tmp_path / "out")
+    assert len({path.name for path in files}) == len(files) == 6
+    with Image.open(tmp_path / "out/panel.png") as panel, Image.open(tmp_path / "out/panel-view.png") as view:
+        assert panel.width > 2 * view.width
+
+
 def test_a_model_of_other_channels_than_the_backbone(run: Path, part: Path, tmp_path: Path) -> None:
     features = read_metadata(model_of(run))["recipe"]["features"]
     features["lite0"]["settings"]["node"] = "blocks.4"

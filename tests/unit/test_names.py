@@ -111,6 +111,15 @@ def test_a_class_may_be_called_average(tmp_path: Path, monkeypatch: pytest.Monke
     assert {round(value, 6) for value in (first, second, mean)} <= places
 
 
+def test_an_experiment_may_be_called_as_a_column() -> None:
+    run = context()
+    names = ("metric", "mine", "mine_std", "metric_name")
+    run = replace(run, methods={name: name for name in names}, experiments={})
+    header = format_csv(make_table("table1", measured(experiments=names), run)).splitlines()[0].split(",")
+    assert len(set(header)) == len(header) == 2 + 4 * len(names)
+    assert {"metric_value", "mine", "mine_std", "mine_std_value", "mine_std_value_std"} <= set(header)
+
+
 def test_doubts_about_the_data_stand_below_every_table(tmp_path: Path) -> None:
     paths = []
     for class_name, seed, count in (("hex_nut", 0, 3), ("hex_nut", 1, 3), ("knob", 0, 4)):

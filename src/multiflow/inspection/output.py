@@ -110,7 +110,8 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
     normal = [] if reference is None else [float(scores.max()) for scores in reference.normal_views if scores.size]
     norm = part_norm(views, normal)
     for view in views:
-        files.append(folder / f"{view.camera}.png")
+        own = folder / f"{view.camera}.png"
+        files.append(own if own not in files else folder / f"{view.camera}-view.png")
         write_overlay(view, norm, files[-1])
     score = inspection.sample_scores[inspection.evaluation.sample_score]
     title = f"{inspection.recipe.class_name}: sample score {score:.3f}"
