@@ -82,6 +82,8 @@ def test_latex_takes_all_of_them(program: Callable[[str], str], tmp_path: Path) 
     )
     assert (tmp_path / "a.pdf").stat().st_size > 10_000
     assert escape("a--b---c") == "a-{}-b-{}-{}-c"
+    # A defect type comes out of a file, which may hold anything.
+    assert escape("a\tb\nc\x07 d\u00a0e") == r"a b c\mbox{U+0007} d e"
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "\x1b[31m", " ", "caf\udce9"])

@@ -69,8 +69,10 @@ def escape(text: str) -> str:
 def _escaped(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if character.isascii() or character in _LETTERS:
+    if (character.isascii() and character.isprintable()) or character in _LETTERS:
         return character
+    if character.isspace():
+        return " "
     parts = unicodedata.normalize("NFD", character)
     if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
         letter = rf"\{parts[0]}" if parts[0] in "ij" else parts[0]  # without their dots
