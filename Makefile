@@ -2,6 +2,8 @@
 .PHONY: help demo inspect tables plan test test-slurm lint bench bench-gpu env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# A cluster's modules set them, and another Python's packages would be imported.
+unexport PYTHONPATH PYTHONHOME
 
 help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

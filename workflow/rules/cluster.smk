@@ -26,7 +26,7 @@ for candidate in workflow.rules:
 
 def reads_pictures(job):
     """Whether a job cannot do without the data set: it looks at its annotations, or depends on its pictures' checksum."""
-    return "annotations" in job.input.keys() or job.params.get("pictures") is not None
+    return job.rule.name == "flip_views" or job.params.get("pictures") is not None
 
 
 def slurm_requests():

@@ -7,21 +7,27 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
-from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
-
-from multiflow.base.errors import InputError
-from multiflow.base.failed_gpus import exclude_failed
-from multiflow.base.job import share_library, unfinished_mark
-from multiflow.base.settings import deciding
-from multiflow.base.tensors import read_provenance
-from multiflow.config import load_config, write_configuration
-from multiflow.datasets import annotation_files, flip_row, read_digests
-from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
-from multiflow.results.tables import table_runs
+from multiflow.base.import_path import share_library
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()
+
+from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
+
+from multiflow.base.checksums import compare_stored_checksums
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.job import unfinished_mark
+from multiflow.base.provenance import file_sha256
+from multiflow.base.settings import deciding
+from multiflow.base.tensors import read_provenance
+from multiflow.config import load_config, write_configuration
+from multiflow.datasets import annotations_sha256, flip_row, read_digests
+from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
+from multiflow.results.tables import table_runs
+
+compare_stored_checksums()
 
 try:
     RUN = load_config(config)
@@ -107,10 +113,34 @@ def compare_afterwards(name):
     checkpoints.register(looked_at_again)
 
 
-def local_checkpoint(wildcards):
-    """The file that a network's weights are read from, where they come from one."""
-    path = RUN.networks[wildcards.network].weights
-    return path if os.path.isfile(path) else []
+def rendered_annotations(wildcards):
+    """The class's annotations where this run renders them."""
+    return (
+        [] if RUN.rendering is None else f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
+    )
+
+
+def annotations_digest(wildcards):
+    """The checksum of the class's annotations where they come from outside; None where this run renders them."""
+    return (
+        annotations_sha256(RUN.dataset, RUN.root, wildcards.class_name) if RUN.rendering is None else None
+    )
+
+
+def weights_source(wildcards):
+    """Where a network's weights come from: a file counts by its content, whatever its name, place and time."""
+    source = RUN.networks[wildcards.network].weights
+    return file_sha256(source) if os.path.isfile(source) else source
+
+
+def replaced_weights(wildcards):
+    """The checksum that the configuration asks for, where the weights that are there have another."""
+    expected = RUN.networks[wildcards.network].weights_sha256
+    weights = f"{RESULTS}/weights/{wildcards.network}.safetensors"
+    if expected is None or not os.path.exists(weights):
+        return None
+    provenance = known(lambda: read_provenance(weights))
+    return expected if provenance is None or provenance.get("sha256") != expected else None
 
 
 def backbone_read(wildcards):

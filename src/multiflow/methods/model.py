@@ -15,6 +15,7 @@ import safetensors
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.weights import tensors_sha256
 from multiflow.methods.contract import Model
 
 __all__ = ["read_metadata", "read_model", "write_model"]
@@ -38,7 +39,7 @@ def write_model(path: str | Path, model: Model) -> None:
         for name, tensor in model.tensors.items()
     }
     # One key, because safetensors writes several in random order.
-    header = {"format": _FORMAT, "metadata": dict(model.metadata)}
+    header = {"format": _FORMAT, "metadata": dict(model.metadata), "tensors_sha256": tensors_sha256(tensors)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
 
