@@ -122,9 +122,7 @@ def rendered_annotations(wildcards):
 
 def annotations_digest(wildcards):
     """The checksum of the class's annotations where they come from outside; None where this run renders them."""
-    return (
-        annotations_sha256(RUN.dataset, RUN.root, wildcards.class_name) if RUN.rendering is None else None
-    )
+    return annotations_sha256(RUN.dataset, RUN.root, wildcards.class_name) if RUN.rendering is None else None
 
 
 def weights_source(wildcards):
