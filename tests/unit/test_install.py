@@ -24,9 +24,12 @@ def write_wheel(index: Path, name: str, version: str, requires: str = "") -> Non
         archive.writestr(f"{module}.py", f"version = {version!r}\n")
         archive.writestr(
             f"{info}/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + f"Requires-Dist: {requires}\n" * bool(requires),
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            + f"Requires-Dist: {requires}\n" * bool(requires),
         )
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", f"{module}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     (folder / "index.html").write_text(f'<a href="{wheel.name.replace("+", "%2B")}">{wheel.name}</a>\n')
 
@@ -75,7 +78,15 @@ class Clone:
     def installed(self) -> dict[str, str]:
         """Packages of the linked environment, by name."""
         printed = subprocess.run(
-            [self.folder / ".venv/bin/python", "-I", "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"],
+            [
+                self.folder / ".venv/bin/python",
+                "-I",
+                "-m",
+                "pip",
+                "list",
+                "--format=freeze",
+                "--disable-pip-version-check",
+            ],
             capture_output=True,
             text=True,
             check=True,
@@ -137,7 +148,9 @@ def test_a_path_that_a_shell_would_take_apart_is_refused_in_one_line(
     result = Clone(tmp_path, indexes).install(**{variable: str(tmp_path / name)})
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith("envs/install.sh: expected a folder without spaces, quotes and other characters that a shell")
+    assert line.startswith(
+        "envs/install.sh: expected a folder without spaces, quotes and other characters that a shell"
+    )
     assert line.endswith(f"(from {variable}); name another: export MULTIFLOW_ENVS=<folder>")
     assert not (tmp_path / ".venv").exists()
 
@@ -146,10 +159,24 @@ def test_the_first_python_that_is_there_is_taken(indexes: Path, tmp_path: Path) 
     clone = Clone(tmp_path / "clone", indexes)
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("bash", "dirname", "cat", "sed", "sha256sum", "cut", "basename", "readlink", "mkdir", "flock", "false"):
+    for name in (
+        "bash",
+        "dirname",
+        "cat",
+        "sed",
+        "sha256sum",
+        "cut",
+        "basename",
+        "readlink",
+        "mkdir",
+        "flock",
+        "false",
+    ):
         (programs / name).symlink_to(Path("/usr/bin") / name)
     result = clone.install(PYTHON="", PATH=str(programs))
-    assert result.stderr.startswith("envs/install.sh: expected python3.11, python3.12 or python3.13 with its venv module, ")
+    assert result.stderr.startswith(
+        "envs/install.sh: expected python3.11, python3.12 or python3.13 with its venv module, "
+    )
     for name, version in (("python3.11", "false"), ("python3.12", "echo 3.12"), ("python3.13", "echo 3.13")):
         (programs / name).write_text(f"#!/usr/bin/bash\n[ $1 = -I ] && {version} && exit\necho $0 $@ >&2; exit 1\n")
         (programs / name).chmod(0o755)

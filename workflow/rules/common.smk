@@ -13,9 +13,8 @@ from multiflow.base.import_path import share_library
 share_library()
 
 from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
 
-from multiflow.base.checksums import compare_stored_checksums
+from multiflow.base.engine import ONCE, adapt_snakemake
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import exclude_failed
 from multiflow.base.job import unfinished_mark
@@ -27,7 +26,7 @@ from multiflow.datasets import annotations_sha256, flip_row, read_digests
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
 from multiflow.results.tables import table_runs
 
-compare_stored_checksums()
+adapt_snakemake(workflow)
 
 try:
     RUN = load_config(config)
@@ -44,18 +43,6 @@ wildcard_constraints:
     features="|".join(RUN.features) or "none",
     segmentation="mvanet|threshold",
     network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
-
-
-def reset_all_parameters(job):
-    """Snakemake 9.27 evaluates a job's parameters again when its input is there, but records those from before."""
-    if not job._params_and_resources_resetted:
-        job._non_derived_params = None
-        workflow.persistence._params.cache_clear()
-    reset_parameters(job)
-
-
-reset_parameters = Job.reset_params_and_resources
-Job.reset_params_and_resources = reset_all_parameters
 
 
 def forget_forced():
@@ -103,7 +90,7 @@ def known(read):
 
 def unfinished(log):
     """Whether an earlier job did not end well: its outputs are then those from before it, and it must run again."""
-    return lambda wildcards: unfinished_mark(log.format(**wildcards)).exists() or None
+    return lambda wildcards: ONCE if unfinished_mark(log.format(**wildcards)).exists() else None
 
 
 def compare_afterwards(name):
@@ -132,13 +119,13 @@ def weights_source(wildcards):
 
 
 def replaced_weights(wildcards):
-    """The checksum that the configuration asks for, where the weights that are there have another."""
+    """Whether the configuration asks for other weights than those that are there, by their checksum."""
     expected = RUN.networks[wildcards.network].weights_sha256
     weights = f"{RESULTS}/weights/{wildcards.network}.safetensors"
     if expected is None or not os.path.exists(weights):
         return None
     provenance = known(lambda: read_provenance(weights))
-    return expected if provenance is None or provenance.get("sha256") != expected else None
+    return None if provenance is not None and provenance.get("sha256") == expected else ONCE
 
 
 def backbone_read(wildcards):

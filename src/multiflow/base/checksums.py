@@ -1,12 +1,11 @@
-"""Checksums of content that large files carry, so that their times decide nothing: a copy is what it was copied from."""
+"""Checksums of their content that the files between the stations carry."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-__all__ = ["compare_stored_checksums", "stored_checksum"]
+__all__ = ["stored_checksum"]
 
 
 def stored_checksum(path: str | Path) -> str | None:
@@ -39,27 +38,3 @@ def _of_safetensors(path: str | Path) -> str | None:
     (header,) = (json.loads(text) for text in metadata.values())
     found = header.get("tensors_sha256")
     return found if isinstance(found, str) else None
-
-
-def compare_stored_checksums() -> None:
-    """Let Snakemake (9.27) compare large files, too, by the checksum that they carry.
-
-    By itself it takes a file above a limit for changed when its time is newer than that of what was made from it, as
-    after a copy of the checkout without times.
-    """
-    from snakemake.io import _IOFile
-
-    eligible, computed = _IOFile.is_checksum_eligible, _IOFile.checksum
-
-    async def is_checksum_eligible(self: Any, threshold: int | None) -> bool:
-        return await eligible(self, threshold) or stored_checksum(self.file) is not None
-
-    async def checksum(
-        self: Any, threshold: int | None = None, force: bool = False, algorithm: Any = None
-    ) -> str | None:
-        if await eligible(self, threshold):
-            return await computed(self, threshold, force, algorithm)
-        found = stored_checksum(self.file)
-        return f"sha256:{found}" if found else None
-
-    _IOFile.is_checksum_eligible, _IOFile.checksum = is_checksum_eligible, checksum

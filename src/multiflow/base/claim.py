@@ -3,7 +3,7 @@
 Snakemake's own lock stays when a Snakemake is killed, and its user has to remove it by hand; this one does not. On one
 machine a lock says who that is; the system lets go of it when the process ends, however it ends. Other login
 nodes need not see a lock of a shared file system: they read the owner's line, which holds for as long as the owner
-changes the file's time every half minute. """
+changes the file's time every half minute."""
 
 from __future__ import annotations
 
@@ -132,9 +132,7 @@ def _claim(folder: Path, file: str, work: str, pause: float) -> Claim:
     advice = "wait for its end, or run this one in another clone"
     if math.isfinite(seconds):
         advice += f"; if it was killed, start again in {seconds:.0f} s (where clocks differ, remove {path})"
-    raise InputError(
-        f"{folder}: another Snakemake {work} ({owner}), and both would write the same files; {advice}"
-    )
+    raise InputError(f"{folder}: another Snakemake {work} ({owner}), and both would write the same files; {advice}")
 
 
 def _take(stream: TextIO, path: Path, own: str, pause: float) -> tuple[str, float]:

@@ -1,0 +1,70 @@
+"""Where this workflow needs something else than Snakemake (9.27) does: the only place that changes its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multiflow.base.checksums import stored_checksum
+
+__all__ = ["ONCE", "adapt_snakemake"]
+
+ONCE = "to be made again"
+"""Value of a parameter that makes a job run until it has ended well."""
+
+
+def adapt_snakemake(workflow: Any) -> None:
+    """Change what Snakemake compares and records; called when the rules are read.
+
+    Args:
+        workflow: Snakemake's own object.
+    """
+    from snakemake.io import _IOFile
+    from snakemake.jobs import Job
+
+    _compare_stored_checksums(_IOFile)
+    _record_parameters(Job, workflow)
+
+
+def _compare_stored_checksums(file: Any) -> None:
+    """Compare large files by the checksum that they carry.
+
+    Snakemake takes a file above a limit for changed when its time is newer than that of what was made from it, as after
+    a copy of the checkout without times.
+    """
+    eligible, computed = file.is_checksum_eligible, file.checksum
+
+    async def is_checksum_eligible(self: Any, threshold: int | None) -> bool:
+        return stored_checksum(self.file) is not None or await eligible(self, threshold)
+
+    async def checksum(
+        self: Any, threshold: int | None = None, force: bool = False, algorithm: Any = None
+    ) -> str | None:
+        found = stored_checksum(self.file)
+        return f"sha256:{found}" if found else await computed(self, threshold, force, algorithm)
+
+    file.is_checksum_eligible, file.checksum = is_checksum_eligible, checksum
+
+
+def _record_parameters(job: Any, workflow: Any) -> None:
+    """Record the parameters with which a job ran.
+
+    Snakemake evaluates them again when the job's input is there, but records those from before. It also records those
+    of a job that has failed, where it gives the job its earlier outputs back: they were not made with these parameters,
+    which are therefore not recorded. Neither is :data:`ONCE` after a job that has ended well.
+    """
+    reset, postprocess = job.reset_params_and_resources, job.postprocess
+
+    def reset_params_and_resources(self: Any) -> None:
+        if not self._params_and_resources_resetted:
+            self._non_derived_params = None
+            workflow.persistence._params.cache_clear()
+        reset(self)
+
+    async def settled(self: Any, *arguments: Any, error: bool = False, **options: Any) -> Any:
+        self._non_derived_params = (
+            ["failed"] if error else [None if value == ONCE else value for value in self.non_derived_params]
+        )
+        workflow.persistence._params.cache_clear()
+        return await postprocess(self, *arguments, error=error, **options)
+
+    job.reset_params_and_resources, job.postprocess = reset_params_and_resources, settled
