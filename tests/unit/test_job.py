@@ -131,6 +131,22 @@ def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
     assert exclude_failed(tmp_path, 2) is None
 
 
+def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    now = f"{time.time():.0f}"
+    torn = [
+        now[:5],
+        f"{now}\tno",
+        "\tnode3\tCUDA error",
+        f"{now[:4]}{now}\tnode4\tCUDA error",
+        "\0\0\0",
+        "",
+        f"{now}\t\t",
+    ]
+    whole = [f"{now}\tnode{number}\tCUDA error: \tunknown" for number in (1, 2)]
+    (tmp_path / "failed_gpus.tsv").write_bytes("\n".join([whole[0], *torn, whole[1], ""]).encode() + b"\xff\xfe")
+    assert exclude_failed(tmp_path, 2) == "--exclude=node1,node2"
+
+
 @pytest.mark.parametrize(
     ("error", "failed"),
     [
