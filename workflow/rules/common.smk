@@ -26,9 +26,8 @@ from multiflow.datasets import annotations_sha256, flip_row, read_digests
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
 from multiflow.results.tables import table_runs
 
-adapt_snakemake(workflow)
-
 try:
+    adapt_snakemake(workflow)
     RUN = load_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from multiflow.base.checksums import stored_checksum
+from multiflow.base.errors import InputError
 
 __all__ = ["ONCE", "adapt_snakemake"]
 
+_READ_BY_SHELLS = re.compile(r"""[\s'"\\$`&;|<>()*?{}\[\]#!]""")
 ONCE = "to be made again"
 """Value of a parameter that makes a job run until it has ended well."""
 
 
 def adapt_snakemake(workflow: Any) -> None:
-    """Change what Snakemake compares and records; called when the rules are read.
+    """Change how Snakemake starts jobs, and what it compares and records; called when the rules are read.
 
     Args:
         workflow: Snakemake's own object.
+
+    Raises:
+        InputError: the checkout or the environment lies where Snakemake cannot work.
     """
     from snakemake.io import _IOFile
     from snakemake.jobs import Job
 
+    _start_from_environment(Path(workflow.basedir))
     _compare_stored_checksums(_IOFile)
     _record_parameters(Job, workflow)
+
+
+def _start_from_environment(checkout: Path) -> None:
+    """Start jobs by the environment's own path, which `make env` has checked, and not by its link in the checkout.
+
+    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables.
+    """
+    if set("{}") & set(str(checkout)):
+        raise InputError(f"{checkout}: expected a checkout in a path without braces, found some; move it")
+    if sys.prefix != sys.base_prefix:
+        sys.executable = str(Path(sys.prefix).resolve() / "bin" / Path(sys.executable).name)
+    if _READ_BY_SHELLS.search(sys.executable):
+        raise InputError(
+            f"{sys.executable}: expected an environment in a path without spaces, quotes and other characters that a "
+            "shell reads; install it elsewhere: make env MULTIFLOW_ENVS=<folder>"
+        )
 
 
 def _compare_stored_checksums(file: Any) -> None:
