@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def test_an_environment_that_a_shell_cannot_name_is_one_line(
 def test_a_checkout_that_snakemake_cannot_name_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a checkout in a path without braces, found some; move it"):
         engine._start_from_environment(tmp_path / "of {2024}")
+
+
+def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.os, "access", lambda path, mode: mode != os.W_OK)  # a test may run as root
+    with pytest.raises(InputError, match=r"expected a folder that can be written, found none; clone to another one$"):
+        engine._start_from_environment(tmp_path)
 
 
 def test_files_between_the_stations_carry_the_checksum_of_their_content(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,11 @@ def adapt_snakemake(workflow: Any) -> None:
     Raises:
         InputError: the checkout or the environment lies where Snakemake cannot work.
     """
-    from snakemake.io import _IOFile
-    from snakemake.jobs import Job
-
+    # Snakemake has no types.
+    files, jobs = import_module("snakemake.io"), import_module("snakemake.jobs")
     _start_from_environment(Path(workflow.basedir))
-    _compare_stored_checksums(_IOFile)
-    _record_parameters(Job, workflow)
+    _compare_stored_checksums(files._IOFile)
+    _record_parameters(jobs.Job, workflow)
 
 
 def _start_from_environment(checkout: Path) -> None:
@@ -41,6 +42,8 @@ def _start_from_environment(checkout: Path) -> None:
     """
     if set("{}") & set(str(checkout)):
         raise InputError(f"{checkout}: expected a checkout in a path without braces, found some; move it")
+    if not os.access(Path.cwd(), os.W_OK):
+        raise InputError(f"{Path.cwd()}: expected a folder that can be written, found none; clone to another one")
     if sys.prefix != sys.base_prefix:
         sys.executable = str(Path(sys.prefix).resolve() / "bin" / Path(sys.executable).name)
     if _READ_BY_SHELLS.search(sys.executable):
