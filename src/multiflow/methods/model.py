@@ -15,7 +15,6 @@ import safetensors
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
-from multiflow.base.weights import tensors_sha256
 from multiflow.methods.contract import Model
 
 __all__ = ["read_metadata", "read_model", "write_model"]
@@ -32,6 +31,8 @@ def write_model(path: str | Path, model: Model) -> None:
     """
     import torch
     from safetensors.torch import save_file
+
+    from multiflow.base.weights import tensors_sha256
 
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {
