@@ -112,8 +112,11 @@ def test_all_have_the_same_python() -> None:
 
 
 def test_the_installed_packages_are_those_of_the_lock_file() -> None:
-    versions = {name: importlib.metadata.version(name) for name in (pin.split("==")[0] for pin in LOCK)}
-    assert [f"{name}=={version}" for name, version in versions.items()] == LOCK
+    # Another build of torch, from TORCH_INDEX, brings its own CUDA.
+    other_build = (Path(sys.prefix) / "torch-index").exists()
+    pins = [pin for pin in LOCK if not (other_build and re.match(r"triton==|nvidia-|cuda-", pin))]
+    versions = {name: importlib.metadata.version(name) for name in (pin.split("==")[0] for pin in pins)}
+    assert [f"{name}=={version.partition('+')[0]}" for name, version in versions.items()] == pins
 
 
 def test_everything_that_is_required_is_pinned() -> None:
