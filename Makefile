@@ -39,7 +39,7 @@ bench: env  ## measure data path, training step, feature extraction and DAG
 bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the same, and how fast; make plan reads the rates
 	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)
 
-env:  ## install the environment and link it as .venv
+env:  ## install the environment and link it as .venv; another build of torch: make env TORCH_INDEX=<package index>
 	@envs/install.sh
 
 lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment

@@ -15,7 +15,7 @@ import torch
 
 from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.base.errors import InputError
-from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.failed_gpus import exclude_failed, record_failed
 from multiflow.base.gpu_support import describe_build, is_supported
 from multiflow.base.job import job, unfinished_mark
 
@@ -146,6 +146,9 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
     whole = [f"{now}\tnode{number}\tCUDA error: \tunknown" for number in (1, 2)]
     (tmp_path / "failed_gpus.tsv").write_bytes("\n".join([whole[0], *torn, whole[1], ""]).encode() + b"\xff\xfe")
     assert exclude_failed(tmp_path, 2) == "--exclude=node1,node2"
+    (tmp_path / "failed_gpus.tsv").write_text(f"{now}\tno")
+    record_failed(tmp_path, "node5", "CUDA error: unknown error")
+    assert exclude_failed(tmp_path, 2) == "--exclude=node5"
 
 
 @pytest.fixture

@@ -21,8 +21,11 @@ def record_failed(logs: Path, node: str, reason: str) -> None:
         node: as Slurm names it.
         reason: one line.
     """
-    with open(logs / NAME, "a", encoding="utf-8") as stream:
-        stream.write(f"{time.time():.0f}\t{node}\t{reason}\n")
+    path = logs / NAME
+    # What follows a torn line would be taken for its end.
+    end = "\n" if path.exists() and not path.read_bytes().endswith(b"\n") else ""
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(f"{end}{time.time():.0f}\t{node}\t{reason}\n")
 
 
 def exclude_failed(logs: Path, attempt: int) -> str | None:
