@@ -41,9 +41,10 @@ def test_an_environment_that_a_shell_cannot_name_is_one_line(
     assert len(caught.value.problems) == 1
 
 
-def test_a_checkout_that_snakemake_cannot_name_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a checkout in a path without braces, found some; move it"):
-        engine._start_from_environment(tmp_path / "of {2024}")
+@pytest.mark.parametrize("name", ["of {2024}", "a:b"])
+def test_a_checkout_that_snakemake_cannot_name_is_one_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a checkout in a path without braces and colons, found some; move"):
+        engine._start_from_environment(tmp_path / name)
 
 
 def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,10 +38,11 @@ def adapt_snakemake(workflow: Any) -> None:
 def _start_from_environment(checkout: Path) -> None:
     """Start jobs by the environment's own path, which `make env` has checked, and not by its link in the checkout.
 
-    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables.
+    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables; a colon
+    would part it where Python looks for the library.
     """
-    if set("{}") & set(str(checkout)):
-        raise InputError(f"{checkout}: expected a checkout in a path without braces, found some; move it")
+    if set("{}:") & set(str(checkout)):
+        raise InputError(f"{checkout}: expected a checkout in a path without braces and colons, found some; move it")
     if not os.access(Path.cwd(), os.W_OK):
         raise InputError(f"{Path.cwd()}: expected a folder that can be written, found none; clone to another one")
     if sys.prefix != sys.base_prefix:
