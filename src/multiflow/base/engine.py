@@ -38,8 +38,8 @@ def adapt_snakemake(workflow: Any) -> None:
 def _start_from_environment(checkout: Path) -> None:
     """Start jobs by the environment's own path, which `make env` has checked, and not by its link in the checkout.
 
-    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables; a colon
-    would part it where Python looks for the library.
+    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables; a
+    colon would part it where Python looks for the library.
     """
     if set("{}:") & set(str(checkout)):
         raise InputError(f"{checkout}: expected a checkout in a path without braces and colons, found some; move it")
