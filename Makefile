@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 # A variable as it was typed: neither Make nor the shell replaces anything in it.
 typed = '$(subst ','\'',$(value $(1)))'
+# A cluster's modules set them, and another Python's packages would be imported.
+unexport PYTHONPATH PYTHONHOME
 
 help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,7 +41,7 @@ bench: env  ## measure data path, training step, feature extraction and DAG
 bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the same, and how fast; make plan reads the rates
 	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)
 
-env:  ## install the environment and link it as .venv
+env:  ## install the environment and link it as .venv; another build of torch: make env TORCH_INDEX=<package index>
 	@envs/install.sh
 
 lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment

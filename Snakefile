@@ -73,7 +73,7 @@ rule check_site:
 
 
 onstart:
-    prepare_cluster()
+    prepare_jobs()
     write_configuration(config, RUN.folder, latest=True)
     forget_forced()
 

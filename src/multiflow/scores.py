@@ -5,6 +5,7 @@ Whatever writes this file is a method; metrics, tables and figures read it and k
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,8 @@ def write_scores(
 
     The file holds, for N samples of V views: ``map`` [N, V, h, w] float32 (higher is more anomalous), ``image_score``
     [N, V] float32, ``sample`` [N], and, where a sample has a foreground, ``foreground`` [N, V, h, w] bool. Where a
-    method gives no image score it is the map's maximum, inside the foreground (paper section 3.5).
+    method gives no image score it is the map's maximum, inside the foreground (paper section 3.5). The attribute
+    ``content_sha256`` is that of all scores and their provenance.
 
     Args:
         path: the scores file.
@@ -55,8 +57,10 @@ def write_scores(
     """
     image_scores = np.empty((len(samples), views), np.float32)
     shape: Shape | None = None
+    origin = json.dumps(dict(provenance), sort_keys=True)
+    content = hashlib.sha256(origin.encode())
     progress = Progress(logger, "scored", len(samples), "samples", per_step=views)
-    with create_hdf5(path, "scores", {"provenance": json.dumps(dict(provenance), sort_keys=True)}) as file:
+    with create_hdf5(path, "scores", {"provenance": origin}) as file:
         for index, key in enumerate(samples):
             found = checked_scores(score(index), views, shape, f"{place}: sample {key}")
             if shape is None:
@@ -64,14 +68,18 @@ def write_scores(
                 _create(file, "map", len(samples), shape, np.float32)
             file["map"][index] = found.map
             image_scores[index] = found.image_score
+            content.update(found.map.tobytes())
+            content.update(np.asarray(found.image_score).tobytes())
             if found.foreground is not None:
                 if "foreground" not in file:
                     # Samples without a foreground are foreground as a whole.
                     _create(file, "foreground", len(samples), shape, np.bool_, fillvalue=True, compression="gzip")
                 file["foreground"][index] = found.foreground
+                content.update(found.foreground.tobytes())
             progress.step()
         file["image_score"] = image_scores
         write_strings(file, "sample", list(samples))
+        file.attrs["content_sha256"] = content.hexdigest()
 
 
 class ScoreFile(Hdf5File):

@@ -239,7 +239,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, weights: di
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
     work = work_in(folder, weights)
     resumed: list[int] = []
     plain = work.resume

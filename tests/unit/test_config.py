@@ -164,6 +164,28 @@ def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_pa
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
 
 
+def test_a_null_of_the_command_line_is_one() -> None:
+    # As Snakemake reads `--config rendering=null 'dataset={flips: null}' 'experiments={self_attention: null}'`.
+    given = {"rendering": "null", "dataset": {"root": "x", "flips": "null"}, "experiments": {"self_attention": "null"}}
+    config = changed("demo.yaml", **given)
+    assert (config.rendering, config.dataset.flips) == (None, None)
+    assert "self_attention" not in config.experiments
+
+
+def test_paths_of_a_configuration_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    config = changed(
+        dataset={"root": "$SCRATCH/Real-IAD", "flips": "${SCRATCH}/flips.csv"},
+        segmentation={"weights": "$SCRATCH/Model_80.pth"},
+        features={"b5": {"weights": "$SCRATCH/b5.pth"}},
+    )
+    assert (config.root, config.dataset.flips) == (Path("/scratch/me/Real-IAD"), "/scratch/me/flips.csv")
+    assert (config.segmentation.weights, config.features["b5"].weights) == (
+        "/scratch/me/Model_80.pth",
+        "/scratch/me/b5.pth",
+    )
+
+
 def test_an_overlay_drops_an_experiment_with_null() -> None:
     assert "self_attention" not in changed(experiments={"self_attention": None}).experiments
 
@@ -190,6 +212,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"run": None}, "run: input should be a valid string, found None"),
         ({"run": "../elsewhere"}, "run: string should match pattern"),
         ({"tables": {"method": ["multiflow"]}}, "tables.method: unknown key; docs/keys.md lists the keys"),
+        ({"dataset": {"root": "$NOT_SET/x"}}, "dataset.root: $NOT_SET/x: the variable NOT_SET is not set; export it"),
         ({"dataset": {"root": None}}, "set exactly one of dataset.root"),
         ({"dataset": {"layout": "unreal_iad"}}, "dataset.layout: there is no layout unreal_iad; there are real_iad"),
         ({"experiments": {"mine": {"network": {"fusion": "sum"}}}}, "experiments.mine.network.fusion: input should be"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import signal
 import subprocess
@@ -157,8 +156,8 @@ def test_a_killed_training_goes_on_and_ends_the_same(files: ClassFiles, tmp_path
         assert process.poll() is None, "it ended before it was killed"
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
     assert not output.exists()
     assert not output.with_suffix(".jsonl").exists(), "a history is there whole or not at all"
     train(files, output, settings=long)

@@ -96,7 +96,7 @@ def test_a_killed_run_goes_on(root: Path, tmp_path: Path, caplog: pytest.LogCapt
     while not list(hidden.glob("OK/S*")) and time.monotonic() < limit:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL, "it ended before it was killed"
     assert not (tmp_path / "realiad_jsons").exists()
     assert not (tmp_path / "realiad_96" / PART).exists()
     with caplog.at_level(logging.INFO):

@@ -8,24 +8,28 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
-from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
-
-from multiflow.base.errors import InputError
-from multiflow.base.failed_gpus import exclude_failed
-from multiflow.base.job import share_library, unfinished_mark
-from multiflow.base.settings import deciding
-from multiflow.base.tensors import read_provenance
-from multiflow.base.warned import logged_warnings
-from multiflow.config import load_config, write_configuration
-from multiflow.datasets import annotation_files, flip_row, read_digests
-from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
-from multiflow.results.tables import table_runs
+from multiflow.base.import_path import share_library
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()
 
+from snakemake.exceptions import WorkflowError
+
+from multiflow.base.engine import ONCE, adapt_snakemake
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.job import unfinished_mark
+from multiflow.base.provenance import file_sha256
+from multiflow.base.settings import deciding
+from multiflow.base.tensors import read_provenance
+from multiflow.base.warned import logged_warnings
+from multiflow.config import load_config, write_configuration
+from multiflow.datasets import annotations_sha256, flip_row, read_digests
+from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
+from multiflow.results.tables import table_runs
+
 try:
+    adapt_snakemake(workflow)
     RUN = load_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -41,18 +45,6 @@ wildcard_constraints:
     features="|".join(RUN.features) or "none",
     segmentation="mvanet|threshold",
     network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
-
-
-def reset_all_parameters(job):
-    """Snakemake 9.27 evaluates a job's parameters again when its input is there, but records those from before."""
-    if not job._params_and_resources_resetted:
-        job._non_derived_params = None
-        workflow.persistence._params.cache_clear()
-    reset_parameters(job)
-
-
-reset_parameters = Job.reset_params_and_resources
-Job.reset_params_and_resources = reset_all_parameters
 
 
 def forget_forced():
@@ -107,7 +99,7 @@ def known(read):
 
 def unfinished(log):
     """Whether an earlier job did not end well: its outputs are then those from before it, and it must run again."""
-    return lambda wildcards: unfinished_mark(log.format(**wildcards)).exists() or None
+    return lambda wildcards: ONCE if unfinished_mark(log.format(**wildcards)).exists() else None
 
 
 def compare_afterwards(name):
@@ -117,10 +109,32 @@ def compare_afterwards(name):
     checkpoints.register(looked_at_again)
 
 
-def local_checkpoint(wildcards):
-    """The file that a network's weights are read from, where they come from one."""
-    path = RUN.networks[wildcards.network].weights
-    return path if os.path.isfile(path) else []
+def rendered_annotations(wildcards):
+    """The class's annotations where this run renders them."""
+    return (
+        [] if RUN.rendering is None else f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
+    )
+
+
+def annotations_digest(wildcards):
+    """The checksum of the class's annotations where they come from outside; None where this run renders them."""
+    return annotations_sha256(RUN.dataset, RUN.root, wildcards.class_name) if RUN.rendering is None else None
+
+
+def weights_source(wildcards):
+    """Where a network's weights come from: a file counts by its content, whatever its name, place and time."""
+    source = RUN.networks[wildcards.network].weights
+    return file_sha256(source) if os.path.isfile(source) else source
+
+
+def replaced_weights(wildcards):
+    """Whether the configuration asks for other weights than those that are there, by their checksum."""
+    expected = RUN.networks[wildcards.network].weights_sha256
+    weights = f"{RESULTS}/weights/{wildcards.network}.safetensors"
+    if expected is None or not os.path.exists(weights):
+        return None
+    provenance = known(lambda: read_provenance(weights))
+    return None if provenance is not None and provenance.get("sha256") == expected else ONCE
 
 
 def backbone_read(wildcards):

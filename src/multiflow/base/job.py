@@ -16,7 +16,7 @@ from multiflow.base.errors import InputError, printable
 from multiflow.base.failed_gpus import record_failed
 from multiflow.base.warned import WarningCounter
 
-__all__ = ["job", "share_library", "unfinished_mark"]
+__all__ = ["job", "unfinished_mark"]
 
 logger = logging.getLogger("multiflow")
 
@@ -128,11 +128,3 @@ def _gpu_failure(error: Exception) -> str | None:
 def unfinished_mark(log: str | Path) -> Path:
     """The file that is there while a job with ``mark`` runs, and after it where it did not end well."""
     return Path(log).with_name(f".{Path(log).name}.unfinished")
-
-
-def share_library() -> None:
-    """Let the processes that this one starts import the library from the same checkout."""
-    source = str(Path(__file__).parents[2])
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if source not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, paths)])

@@ -33,7 +33,7 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         InputError: one line per wrong key: place, what was expected, what was found.
     """
-    merged = merge({}, values)
+    merged = _with_nulls(merge({}, values))
     for block in _DROPPABLE:
         if isinstance(merged.get(block), Mapping):
             names = [*(name for name in _base_order(block) if name in merged[block]), *merged[block]]
@@ -42,6 +42,15 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise InputError([f"{source}: {line}" for line in problem_lines(error)]) from None
+
+
+def _with_nulls(value: Any) -> Any:
+    """Snakemake hands the null of a ``--config`` over as the text, with which no key can be meant."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(entry) for entry in value]
+    return None if value == "null" else value
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from multiflow.base.paths import PathText
 from multiflow.base.settings import Block, Heading, Name, Unique
 from multiflow.datasets import LAYOUTS
 
@@ -17,11 +18,13 @@ class Dataset(Block):
 
     layout: str = Field("real_iad", description="How the data set lies on disk: a file of `src/multiflow/datasets`.")
     name: Heading = Field("Real-IAD", description="Name of the data set, printed in every table's footnote.")
-    root: str | None = Field(
-        None, description="Folder of the data set. It is only read. Empty: the rendered parts of this run."
+    root: PathText | None = Field(
+        None,
+        description="Folder of the data set. It is only read. In this and every other path `~`, `$NAME` and `${NAME}` "
+        "are replaced as a shell does. Empty: the rendered parts of this run.",
     )
-    image_folder: str = Field("realiad_1024", description="Folder below `root` that holds a folder per class.")
-    annotations: str = Field(
+    image_folder: PathText = Field("realiad_1024", description="Folder below `root` that holds a folder per class.")
+    annotations: PathText = Field(
         "realiad_jsons",
         description="Folder below `root` with a JSON per class: `realiad_jsons` (multi-view), "
         "`realiad_jsons_sv` (C1 only) or `realiad_jsons_fuiad_0.1` (noisy training data).",
@@ -33,7 +36,7 @@ class Dataset(Block):
         "cameras are left out.",
     )
     classes: Unique[Name] = Field(min_length=1, description="Classes to run: the names of the JSON files.")
-    flips: str | None = Field(
+    flips: PathText | None = Field(
         "config/view_flips.csv",
         description="Table of mirrored views (class, then 0 or 1 per camera; 1 = flip left-right when the "
         "image is decoded). Empty: nothing is flipped. Fidelity 21.",

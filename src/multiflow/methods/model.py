@@ -32,13 +32,15 @@ def write_model(path: str | Path, model: Model) -> None:
     import torch
     from safetensors.torch import save_file
 
+    from multiflow.base.weights import tensors_sha256
+
     # Copies, because safetensors refuses tensors that share memory.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.tensors.items()
     }
     # One key, because safetensors writes several in random order.
-    header = {"format": _FORMAT, "metadata": dict(model.metadata)}
+    header = {"format": _FORMAT, "metadata": dict(model.metadata), "tensors_sha256": tensors_sha256(tensors)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
 
