@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["NEUTRAL", "SCORING", "Block", "Compute", "Device", "Name", "Seed", "Sha256", "Unique", "deciding"]
+__all__ = [
+    "NEUTRAL",
+    "SCORING",
+    "Block",
+    "ClassName",
+    "Compute",
+    "Device",
+    "Name",
+    "Seed",
+    "Sha256",
+    "Unique",
+    "deciding",
+]
+
+
+def _two_digits(value: Any) -> Any:
+    """YAML reads 01 as the number 1."""
+    return f"{value:02d}" if type(value) is int else value
+
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+ClassName = Annotated[Name, BeforeValidator(_two_digits)]
 # Snakemake hands the numbers of a list in --config over as texts.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -24,6 +24,8 @@ __all__ = ["LAYOUTS", "annotation_files", "flip_row", "layout", "read_digests", 
 
 LAYOUTS = {
     "real_iad": "multiflow.datasets.real_iad",
+    "mvtec": "multiflow.datasets.mvtec",
+    "btad": "multiflow.datasets.btad",
 }
 """Name in the configuration and module. A module here is read at every start: keep it light."""
 

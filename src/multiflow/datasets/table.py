@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ SAMPLE_COLUMNS = (
 )  # fmt: skip
 _ADVICE = "delete it and rerun"
 _ORIENTATION = 0x0112  # EXIF tag
+_GREY = {"1", "L", "LA", "La"}  # Pillow's modes
 
 
 def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int = 1) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
 
     Returns:
         Table with one row per view image: split, sample, camera, image and mask (paths relative to ``root``;
-        the mask is empty for a normal view), label (1 is anomalous), anomaly_class, flip, sha256 (of the
+        the mask is empty where there is none), label (1 is anomalous), anomaly_class, flip, sha256 (of the
         image's bytes), mask_sha256 (of the mask's, empty without one), width, height (px). Ordered by split
         (train first), then sample in the data set's order, then camera in the order of ``dataset.cameras``.
 
@@ -68,9 +69,10 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
             for split in _SPLITS
             if all(view.split != split for view in views)
         ]
-    views = _ordered_views(views, dataset.cameras, findings)
+    views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
     inspected = _inspect_files(root, views, processes, findings)
     findings.raise_problems()
+    findings.warnings += _of_two_kinds(views, inspected)
     for warning in findings.warnings[:PROBLEMS_SHOWN]:
         logger.warning(warning)
     rows = [
@@ -159,6 +161,20 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
     return ordered
 
 
+def _labelled(views: list[View], dataset: Dataset, findings: Findings) -> list[View]:
+    """The views with the labels of those that are anomalous without a mask decided."""
+    unmasked = [view for view in views if view.label == 1 and not view.mask]
+    if dataset.unmasked_views == "refuse":
+        findings.problems += [
+            f"{view.where}: anomaly_class {view.anomaly_class} without a mask; restore the mask, call the view normal "
+            "if it does not show the defect, or set dataset.unmasked_views"
+            for view in unmasked
+        ]
+    if dataset.unmasked_views != "normal":
+        return views
+    return [replace(view, label=0) if view.label == 1 and not view.mask else view for view in views]
+
+
 @dataclass(frozen=True)
 class _Inspected:
     """What is found out about a view by decoding its files."""
@@ -167,6 +183,7 @@ class _Inspected:
     mask_sha256: str
     width: int
     height: int
+    grey: bool = False
 
 
 def _inspect_files(root: Path, views: list[View], processes: int, findings: Findings) -> list[_Inspected]:
@@ -182,12 +199,25 @@ def _inspect_files(root: Path, views: list[View], processes: int, findings: Find
     return results
 
 
+def _of_two_kinds(views: list[View], inspected: list[_Inspected]) -> list[str]:
+    """A warning where some pictures of a class are grey and others coloured; networks see all of them in colour."""
+    grey = [view for view, files in zip(views, inspected, strict=True) if files.grey]
+    coloured = [view for view, files in zip(views, inspected, strict=True) if not files.grey]
+    if not grey or not coloured:
+        return []
+    example = min(grey, coloured, key=len)[0]
+    return [
+        f"{example.source}: expected pictures that are all grey or all coloured, found {len(grey)} grey and "
+        f"{len(coloured)} coloured ones, such as {example.place}; grey ones are converted to RGB"
+    ]
+
+
 def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, Findings]:
     """Checksums and size of one view, and the problems and warnings of its files."""
     root, image, mask = task
     found = Findings()
     checksums = {"": "", image: "", mask: ""}
-    sizes = []
+    sizes, grey = [], False
     for path in filter(None, (image, mask)):
         try:
             content = (root / path).read_bytes()
@@ -203,6 +233,7 @@ def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, Findings]:
             continue
         checksums[path] = hashlib.sha256(content).hexdigest()
         sizes.append(picture.size)
+        grey |= path == image and picture.mode in _GREY
         if picture.getexif().get(_ORIENTATION, 1) != 1:
             found.warnings.append(f"{root / path}: its EXIF orientation is ignored")
         if path == mask and np.asarray(picture.convert("RGB")).max() <= 127:
@@ -213,4 +244,4 @@ def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, Findings]:
             f"found {sizes[1][0]} x {sizes[1][1]}; restore the mask"
         )
     width, height = sizes[0] if sizes else (0, 0)
-    return _Inspected(checksums[image], checksums[mask], width, height), found
+    return _Inspected(checksums[image], checksums[mask], width, height, grey), found
