@@ -164,6 +164,23 @@ def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_pa
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
 
 
+def test_class_names_that_yaml_reads_as_numbers_get_their_digits_back(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "dataset: {layout: btad, cameras: [C1], classes: [01, 02, '03'], flips: null, published: null}\n"
+        "experiments: {multiflow: {classes: [02], by_class: {02: {training: {epochs: 3}}}}}\n"
+    )
+    values = merged()
+    update_config(values, read_overlays([overlay]))
+    config = load_config(values)
+    assert config.dataset.classes == ["01", "02", "03"]
+    assert config.classes_of("multiflow") == ["02"]
+    assert settings_of(config, "multiflow", "02").training.epochs == 3
+    # Also by the file from which a run's tables are made again.
+    again = load_config(read_overlays([write_configuration(values, tmp_path)]))
+    assert settings_of(again, "multiflow", "02").training.epochs == 3
+
+
 def test_an_overlay_drops_an_experiment_with_null() -> None:
     assert "self_attention" not in changed(experiments={"self_attention": None}).experiments
 

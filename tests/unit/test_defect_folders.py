@@ -1,4 +1,4 @@
-"""Data sets of one view: MVTec AD's layout, also as VisA's script writes it, and BTAD's; what broken ones get to read."""
+"""Data sets of one view: MVTec AD's layout, also as VisA's script writes it, and BTAD's; and what is wrong with one."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Records belong to one sample if the part of their file name before ``_C<n>_`` agrees, the defect code included, within a
 split; where that doesn't tell samples apart, as in Real-IAD Variety, their folder must agree, too. A view is normal if
-its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views under ``NG/`` that don't show
-the defect are normal).
+its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views under ``NG/`` that don't
+show the defect are normal).
 """
 
 from __future__ import annotations
