@@ -1,4 +1,4 @@
-"""Real-IAD's further sets by configuration alone: single-view, noisy training data, and Variety, whose masks are fewer."""
+"""Real-IAD's further sets by configuration alone: single-view, noisy training data, and Variety with fewer masks."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ from PIL import Image, ImageDraw
 from multiflow.base.errors import InputError
 from multiflow.datasets.rendered import render_class
 from rendered_parts.cameras import CAMERAS
-from rendered_parts.layout import PlannedSample, plan_samples
+from rendered_parts.layouts.real_iad import sample_folder, sample_stems
 from rendered_parts.parts import PARTS
+from rendered_parts.samples import PlannedSample, plan_samples
 from rendered_parts.settings import Rendering
 from rendered_parts.specimen import make_specimen
 from rendered_parts.worker import ENVIRONMENT
@@ -37,7 +38,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def image_path(root: Path, sample: PlannedSample, camera: int) -> Path:
-    return root / "realiad_96" / PART / sample.folder / f"{sample.stems[camera]}.jpg"
+    return root / "realiad_96" / PART / sample_folder(sample) / f"{sample_stems(sample)[camera]}.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_layout_is_that_of_real_iad(root: Path) -> None:
         assert set(np.unique(mask)) == {0, 255}
     assert named == {path for path in (root / "realiad_96").rglob("*") if path.is_file()}
     for sample in plan_samples(PARTS[PART], SETTINGS):
-        masks = list((root / "realiad_96" / PART / sample.folder).glob("*.png"))
+        masks = list((root / "realiad_96" / PART / sample_folder(sample)).glob("*.png"))
         assert bool(masks) == (sample.defect is not None)
 
 

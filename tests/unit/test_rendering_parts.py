@@ -14,9 +14,9 @@ from rendered_parts.cameras import CAMERAS
 from rendered_parts.defects import DEFECT_NAMES, SURFACE_DEFECTS
 from rendered_parts.defects.base import ball
 from rendered_parts.geometry import circle, join, rounded_prism, rounded_rectangle, text_outline
-from rendered_parts.layout import plan_samples
 from rendered_parts.parts import PARTS
 from rendered_parts.refinement import refine
+from rendered_parts.samples import plan_samples
 from rendered_parts.settings import Rendering
 from rendered_parts.specimen import make_specimen
 from rendered_parts.surface import Surface, unit

@@ -4,11 +4,9 @@
 rule flip_views:
     input:
         annotations=(
-            lambda wildcards: (
-                f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
-                if RUN.rendering is not None
-                else annotation_files(RUN.dataset, RUN.root, wildcards.class_name)
-            )
+            rules.render_class.output.annotations or rules.render_class.output.images
+            if RUN.rendering is not None
+            else lambda wildcards: annotation_files(RUN.dataset, RUN.root, wildcards.class_name)
         ),
     output:
         # They stay in place during another look: Snakemake takes everything behind a missing file for changed.
