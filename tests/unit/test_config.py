@@ -283,6 +283,12 @@ def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected
 def test_rendering_has_its_own_layout() -> None:
     with pytest.raises(InputError, match=r"dataset.image_folder: expected realiad_512 .* found realiad_384"):
         changed("demo.yaml", rendering={"image_size": 512})
+    with pytest.raises(
+        InputError, match=r"dataset.layout: expected mvtec with rendering.layout mvtec .* found real_iad"
+    ):
+        changed("demo_single_view.yaml", dataset={"layout": "real_iad"})
+    with pytest.raises(InputError, match=r"dataset.flips: expected null .* found config/view_flips.csv"):
+        changed("demo_single_view.yaml", dataset={"flips": "config/view_flips.csv"})
 
 
 def test_schema_and_key_tables_are_up_to_date() -> None:
