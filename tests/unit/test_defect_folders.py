@@ -112,7 +112,7 @@ def without(*paths: str) -> Callable[[Path], None]:
         (without("nut/train", "nut/test", "nut/ground_truth"), {}, "found moved_nut_ground_truth"),
         (without("nut/test", "nut/ground_truth"), {}, "class nut: expected pictures for test, found none"),
         (lambda root: (root / "nut/test/crack").mkdir(), {},
-         "{root}/nut: test/crack: expected pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff), found none"),
+         "{root}/nut: test/crack: expected pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp), found none"),
         (lambda root: save(root / "nut/train/bad/000.png"), {},
          "{root}/nut: train: expected the folder good alone, found bad; move it away"),
         (lambda root: save(root / "nut/ground_truth/scratch/001_mask.png", 255), {}, ""),

@@ -19,7 +19,7 @@ __all__ = ["CAMERAS", "DefectFolders"]
 CAMERAS = ("C1",)
 """The one view of a sample."""
 
-_PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
+_PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _MASKS = "ground_truth"
 _TOP = ("train", "test", _MASKS)
 
