@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_demo_renders_its_data() -> None:
     assert len(config.seeds_of("multiflow")) >= 3
     assert set(config.experiments) == set(load_config(merged()).experiments)
     assert list(config.features) == ["lite0"]
+
+
+def test_data_sets_of_one_view_have_settings_for_each_class() -> None:
+    mvtec = changed("mvtec_ad.yaml", dataset={"published": None})
+    sizes = {
+        name: mvtec.experiment("cflow", name).settings.model_dump()["image_size"] for name in mvtec.dataset.classes
+    }
+    assert Counter(sizes.values()) == {512: 9, 256: 5, 128: 1}
+    assert (sizes["transistor"], sizes["cable"], sizes["zipper"]) == (128, 256, 512)
+    assert len(mvtec.runs) == 15 * 5
+    btad = changed("btad.yaml", dataset={"published": None})
+    training = [btad.experiment("cflow", name).settings.model_dump()["training"] for name in ("01", "02", "03")]
+    assert [values["learning_rate"] for values in training] == [5e-5, 2e-5, 1e-4]
+    assert {values["meta_epochs"] * values["sub_epochs"] for values in training} == {48}
+    single = load_config(merged("demo_single_view.yaml"))
+    assert single.table_methods == list(single.experiments)[::-1] == ["cflow", "multiflow"]
 
 
 def test_an_experiment_overrides_only_what_it_names() -> None:
