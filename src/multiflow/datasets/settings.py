@@ -53,7 +53,8 @@ class Dataset(Block):
         "refuse",
         description="What a view is that is anomalous by its sample and has no mask, as in Real-IAD Variety where a "
         "camera does not see the defect: `refuse` stops with a line for each; `normal`: a normal view, also in pixel "
-        "metrics; `image_only`: an anomalous view, of which pixel metrics count no pixel.",
+        "metrics, and a sample without any mask is normal; `image_only`: an anomalous view, of which pixel metrics "
+        "count no pixel.",
     )
     flips: str | None = Field(
         "config/view_flips.csv",

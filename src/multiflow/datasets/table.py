@@ -163,16 +163,16 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
 
 def _labelled(views: list[View], dataset: Dataset, findings: Findings) -> list[View]:
     """The views with the labels of those that are anomalous without a mask decided."""
-    unmasked = [view for view in views if view.label == 1 and not view.mask]
-    if dataset.unmasked_views == "refuse":
-        findings.problems += [
-            f"{view.where}: anomaly_class {view.anomaly_class} without a mask; restore the mask, call the view normal "
-            "if it does not show the defect, or set dataset.unmasked_views"
-            for view in unmasked
-        ]
-    if dataset.unmasked_views != "normal":
-        return views
-    return [replace(view, label=0) if view.label == 1 and not view.mask else view for view in views]
+    labelled = []
+    for view in views:
+        unmasked = view.label == 1 and not view.mask
+        if unmasked and dataset.unmasked_views == "refuse":
+            findings.problems.append(
+                f"{view.where}: anomaly_class {view.anomaly_class} without a mask; restore the mask, call the view "
+                "normal if it does not show the defect, or set dataset.unmasked_views"
+            )
+        labelled.append(replace(view, label=0) if unmasked and dataset.unmasked_views == "normal" else view)
+    return labelled
 
 
 @dataclass(frozen=True)
