@@ -64,7 +64,7 @@ class Dataset(Block):
     published: Literal["real-iad-multi-view", "mvtec-ad", "btad"] | None = Field(
         None,
         description="Published numbers to print beside the measured ones. Only for the same data set and "
-        "protocol, one model per class; `real-iad-multi-view` with all five views.",
+        "protocol, one model per class: Real-IAD, multi-view, MVTec AD or BTAD.",
     )
 
     @field_validator("layout")
