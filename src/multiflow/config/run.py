@@ -133,7 +133,8 @@ class Config(Block):
         for key, classes in (("classes", self.classes_of(name)), ("by_class", entry.by_class)):
             unknown = sorted(set(classes) - set(self.dataset.classes))
             if unknown:
-                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes")
+                hint = f"; to run some classes only, set {place}.classes" if key == "by_class" else ""
+                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes{hint}")
         if "ground_truth_size" in entry.evaluation:
             raise ValueError(
                 f"{place}.evaluation.ground_truth_size: the ground truth is read once per run; set it in the run's "
