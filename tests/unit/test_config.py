@@ -231,7 +231,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
         (
             {"experiments": {"mine": {"by_class": {"moon": {"scale": 2.0}}}}},
-            "experiments.mine.by_class: moon not in dataset.classes; to run some classes only, set experiments.mine.classes",
+            "experiments.mine.by_class: moon not in dataset.classes; to run some classes only, set",
         ),
         (
             {"experiments": {"mine": {"by_class": {"usb": {"scaling": "wide"}}}}},
