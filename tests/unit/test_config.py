@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_demo_renders_its_data() -> None:
     assert len(config.seeds_of("multiflow")) >= 3
     assert set(config.experiments) == set(load_config(merged()).experiments)
     assert list(config.features) == ["lite0"]
+
+
+def test_data_sets_of_one_view_have_settings_for_each_class() -> None:
+    mvtec = changed("mvtec_ad.yaml", dataset={"published": None})
+    sizes = {
+        name: mvtec.experiment("cflow", name).settings.model_dump()["image_size"] for name in mvtec.dataset.classes
+    }
+    assert Counter(sizes.values()) == {512: 9, 256: 5, 128: 1}
+    assert (sizes["transistor"], sizes["cable"], sizes["zipper"]) == (128, 256, 512)
+    assert len(mvtec.runs) == 15 * 5
+    btad = changed("btad.yaml", dataset={"published": None})
+    training = [btad.experiment("cflow", name).settings.model_dump()["training"] for name in ("01", "02", "03")]
+    assert [values["learning_rate"] for values in training] == [5e-5, 2e-5, 1e-4]
+    assert {values["meta_epochs"] * values["sub_epochs"] for values in training} == {48}
+    single = load_config(merged("demo_single_view.yaml"))
+    assert single.table_methods == list(single.experiments)[::-1] == ["cflow", "multiflow"]
 
 
 def test_an_experiment_overrides_only_what_it_names() -> None:
@@ -186,6 +203,23 @@ def test_paths_of_a_configuration_are_expanded(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+def test_class_names_that_yaml_reads_as_numbers_get_their_digits_back(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "dataset: {layout: btad, cameras: [C1], classes: [01, 02, '03'], flips: null, published: null}\n"
+        "experiments: {multiflow: {classes: [02], by_class: {02: {training: {epochs: 3}}}}}\n"
+    )
+    values = merged()
+    update_config(values, read_overlays([overlay]))
+    config = load_config(values)
+    assert config.dataset.classes == ["01", "02", "03"]
+    assert config.classes_of("multiflow") == ["02"]
+    assert settings_of(config, "multiflow", "02").training.epochs == 3
+    # Also by the file from which a run's tables are made again.
+    again = load_config(read_overlays([write_configuration(values, tmp_path)]))
+    assert settings_of(again, "multiflow", "02").training.epochs == 3
+
+
 def test_an_overlay_drops_an_experiment_with_null() -> None:
     assert "self_attention" not in changed(experiments={"self_attention": None}).experiments
 
@@ -220,7 +254,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
         (
             {"experiments": {"mine": {"by_class": {"moon": {"scale": 2.0}}}}},
-            "experiments.mine.by_class: moon not in dataset.classes",
+            "experiments.mine.by_class: moon not in dataset.classes; to run some classes only, set",
         ),
         (
             {"experiments": {"mine": {"by_class": {"usb": {"scaling": "wide"}}}}},
@@ -289,6 +323,12 @@ def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected
 def test_rendering_has_its_own_layout() -> None:
     with pytest.raises(InputError, match=r"dataset.image_folder: expected realiad_512 .* found realiad_384"):
         changed("demo.yaml", rendering={"image_size": 512})
+    with pytest.raises(
+        InputError, match=r"dataset.layout: expected mvtec with rendering.layout mvtec .* found real_iad"
+    ):
+        changed("demo_single_view.yaml", dataset={"layout": "real_iad"})
+    with pytest.raises(InputError, match=r"dataset.flips: expected null .* found config/view_flips.csv"):
+        changed("demo_single_view.yaml", dataset={"flips": "config/view_flips.csv"})
 
 
 def test_schema_and_key_tables_are_up_to_date() -> None:

@@ -44,6 +44,7 @@ def write_truth(path: Path, anomalous: np.ndarray) -> Path:
     with create_hdf5(path, "ground_truth", {"class": "part", "cameras": ["C1", "C2", "C3"]}) as file:
         write_strings(file, "sample", keys())
         file["mask"], file["label"] = mask, (kinds > 0).astype(np.uint8)
+        file["located"] = np.ones(kinds.shape, bool)
         write_strings(file, "anomaly_class", np.array(TYPES, object)[kinds])
     return path
 

@@ -81,8 +81,8 @@ def test_a_split_without_pictures_is_a_problem_in_any_layout(folders: Dataset, t
 
 
 def test_a_layout_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(ValidationError, match="there is no layout mvtec; there are real_iad"):
-        Dataset(layout="mvtec", classes=["nut"])
+    with pytest.raises(ValidationError, match="there is no layout mvtech; there are real_iad, mvtec, btad"):
+        Dataset(layout="mvtech", classes=["nut"])
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -109,11 +109,12 @@ def compare_afterwards(name):
     checkpoints.register(looked_at_again)
 
 
-def rendered_annotations(wildcards):
-    """The class's annotations where this run renders them."""
-    return (
-        [] if RUN.rendering is None else f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
-    )
+def rendered_class(wildcards):
+    """What says of a rendered class which pictures it has: its annotations, or where the layout has none, its folder."""
+    if RUN.rendering is None:
+        return []
+    made = rules.render_class.output
+    return expand(made.annotations or made.images, class_name=wildcards.class_name)
 
 
 def annotations_digest(wildcards):

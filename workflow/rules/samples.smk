@@ -3,7 +3,7 @@
 
 rule flip_views:
     input:
-        rendered=rendered_annotations,
+        rendered=rendered_class,
     output:
         # They stay in place during another look: Snakemake takes everything behind a missing file for changed.
         samples=update(f"{RESULTS}/samples/{{class_name}}.csv"),

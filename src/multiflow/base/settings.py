@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "NEUTRAL",
     "SCORING",
     "Block",
+    "ClassName",
     "Compute",
     "Device",
     "Heading",
@@ -22,6 +23,11 @@ __all__ = [
 ]
 
 
+def _two_digits(value: Any) -> Any:
+    """YAML reads 01 as the number 1."""
+    return f"{value:02d}" if type(value) is int else value
+
+
 def _one_line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError(f"expected a line of printable characters, found {text!r}")
@@ -29,6 +35,7 @@ def _one_line(text: str) -> str:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+ClassName = Annotated[Name, BeforeValidator(_two_digits)]
 Heading = Annotated[str, AfterValidator(_one_line)]
 """Any text that is printed as it is typed."""
 # Snakemake hands the numbers of a list in --config over as texts.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -77,14 +76,21 @@ def write_configuration(values: Mapping[str, Any], folder: Path, latest: bool = 
     Returns:
         The file.
     """
-    # Through JSON, since Snakemake's dictionaries are of classes that YAML does not know. The order counts: no sorting.
-    text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
+    # The order counts: no sorting.
+    text = yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True)
     named = folder / "configurations" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
     for path in (named, *([folder / "configuration.yaml"] if latest else [])):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
     return named
+
+
+def _plain(values: Any) -> Any:
+    """The same of Python's own classes, since YAML does not know Snakemake's; a key that is a number stays one."""
+    if isinstance(values, Mapping):
+        return {key: _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:

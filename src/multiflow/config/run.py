@@ -82,14 +82,15 @@ class Config(Block):
         """What is rendered has a layout of its own."""
         if self.dataset.published is not None:
             raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
-        for key, found, expected in (
-            ("image_folder", self.dataset.image_folder, f"realiad_{rendering.image_size}"),
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-        ):
-            if found != expected:
+        expected: dict[str, str | None] = {"layout": "mvtec", "flips": None}
+        if rendering.layout == "realiad":
+            folders = {"image_folder": f"realiad_{rendering.image_size}", "annotations": "realiad_jsons"}
+            expected = {"layout": "real_iad", **folders}
+        for key, value in expected.items():
+            if (found := getattr(self.dataset, key)) != value:
                 raise ValueError(
-                    f"dataset.{key}: expected {expected} with rendering.image_size {rendering.image_size}, "
-                    f"found {found}"
+                    f"dataset.{key}: expected {value or 'null'} with rendering.layout {rendering.layout} and "
+                    f"rendering.image_size {rendering.image_size}, found {found}"
                 )
 
     def _check_published(self, collection: str) -> None:
@@ -132,7 +133,8 @@ class Config(Block):
         for key, classes in (("classes", self.classes_of(name)), ("by_class", entry.by_class)):
             unknown = sorted(set(classes) - set(self.dataset.classes))
             if unknown:
-                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes")
+                hint = f"; to run some classes only, set {place}.classes" if key == "by_class" else ""
+                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes{hint}")
         if "ground_truth_size" in entry.evaluation:
             raise ValueError(
                 f"{place}.evaluation.ground_truth_size: the ground truth is read once per run; set it in the run's "

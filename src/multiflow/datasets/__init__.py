@@ -27,6 +27,8 @@ __all__ = ["LAYOUTS", "annotations_sha256", "flip_row", "layout", "read_digests"
 
 LAYOUTS = {
     "real_iad": "multiflow.datasets.real_iad",
+    "mvtec": "multiflow.datasets.mvtec",
+    "btad": "multiflow.datasets.btad",
 }
 """Name in the configuration and module. A module here is read at every start: keep it light."""
 

@@ -32,7 +32,8 @@ class View:
         sample: the part that is seen, named uniquely within the split.
         camera: the view, a name of ``dataset.cameras``; others are left out with a warning.
         image: path relative to the data set's root.
-        mask: the same of the ground truth; empty where the view is normal.
+        mask: the same of the ground truth; empty where there is none. What an anomalous view without one counts as,
+            ``dataset.unmasked_views`` decides.
         label: 1 is anomalous, 0 normal: that of this view, not of its sample.
         anomaly_class: as the data set names it.
     """
@@ -93,7 +94,11 @@ class Findings:
 
 
 class Layout(Protocol):
-    """How a data set lies on disk: a module with these four functions. It only reads, and imports little."""
+    """How a data set lies on disk: a module with these four functions. It only reads, and imports little.
+
+    It may also have ``CAMERAS``, the names of all views that it can give, which is checked before anything is read, and
+    ``subset(dataset) -> str``, which part of a data set is read, as footnotes print it.
+    """
 
     def annotation_files(self, dataset: Dataset, root: Path, class_name: str) -> list[Path]:
         """The files or folders that decide which pictures a class has; its table is made again when one changes.

@@ -1,14 +1,16 @@
 """Real-IAD's layout: a JSON per class says which pictures there are and what they show.
 
 Records belong to one sample if the part of their file name before ``_C<n>_`` agrees, the defect code included, within a
-split. A view is normal if its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views
-under ``NG/`` that don't show the defect are normal).
+split; where that doesn't tell samples apart, as in Real-IAD Variety, their folder must agree, too. A view is normal if
+its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views under ``NG/`` that don't
+show the defect are normal).
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.file_names import split_name, visible
 from multiflow.datasets.settings import Dataset
 
-__all__ = ["annotation_files", "count_images", "missing_data", "read_views"]
+__all__ = ["annotation_files", "count_images", "missing_data", "read_views", "subset"]
 
 _SPLITS = ("train", "test")
 _RECORD_KEYS = ("category", "anomaly_class", "image_path", "mask_path")
@@ -41,6 +43,11 @@ def annotation_files(dataset: Dataset, root: Path, class_name: str) -> list[Path
     if not available:
         raise InputError(f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations")
     raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
+
+
+def subset(dataset: Dataset) -> str:
+    """The name of the folder of the annotations."""
+    return dataset.annotations
 
 
 def missing_data(dataset: Dataset) -> list[str]:
@@ -98,7 +105,20 @@ def read_views(dataset: Dataset, root: Path, class_name: str, findings: Findings
     absent = _missing_images(dataset, root)
     findings.problems += absent
     # Without their folder every picture would be a problem of its own.
-    return [] if absent else views
+    return [] if absent else _told_apart(views, dataset, meta)
+
+
+def _told_apart(views: list[View], dataset: Dataset, meta: dict[str, Any]) -> list[View]:
+    """Name samples by their folders, too, where pictures of one name lie in several, as in Real-IAD Variety."""
+    folders: dict[tuple[str, str, str], set[str]] = {}
+    for view in views:
+        folders.setdefault((view.split, view.sample, view.camera), set()).add(posixpath.dirname(view.image))
+    if all(len(found) == 1 for found in folders.values()):
+        return views
+    top = posixpath.normpath(posixpath.join(dataset.image_folder, meta["prefix"]))
+    return [
+        replace(view, sample=f"{posixpath.relpath(posixpath.dirname(view.image), top)}/{view.sample}") for view in views
+    ]
 
 
 def _missing_images(dataset: Dataset, root: Path) -> list[str]:
@@ -173,11 +193,6 @@ def _read_view(
         report(f"category: expected {source.stem}, found {record['category']}; move the record to its class")
     anomaly_class = record["anomaly_class"]
     normal = anomaly_class == meta["normal_class"]
-    if not normal and not paths["mask_path"]:
-        report(
-            f"anomaly_class {anomaly_class} without a mask; give mask_path, or anomaly_class "
-            f"{meta['normal_class']} if this view does not show the defect"
-        )
     if normal and paths["mask_path"]:
         findings.doubt(f"{source}: {place}", "the mask of a normal view is ignored")
     return View(

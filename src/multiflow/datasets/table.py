@@ -40,6 +40,7 @@ SAMPLE_COLUMNS = (
     "anomaly_class", "flip", "sha256", "mask_sha256", "width", "height",
 )  # fmt: skip
 _ADVICE = "delete it and rerun"
+_GREY = {"1", "L", "LA", "La"}  # Pillow's modes
 
 
 def read_samples(
@@ -56,7 +57,7 @@ def read_samples(
 
     Returns:
         Table with one row per view image: split, sample, camera, image and mask (paths relative to ``root``;
-        the mask is empty for a normal view), label (1 is anomalous), anomaly_class, flip, sha256 (of the
+        the mask is empty where there is none), label (1 is anomalous), anomaly_class, flip, sha256 (of the
         image's bytes), mask_sha256 (of the mask's, empty without one), width, height (px). Ordered by split
         (train first), then sample in the data set's order, then camera in the order of ``dataset.cameras``. Its
         ``attrs["doubts"]`` count what there is to doubt about the class, by words that a footnote repeats.
@@ -74,7 +75,7 @@ def read_samples(
             for split in _SPLITS
             if all(view.split != split for view in views)
         ]
-    views = _ordered_views(views, dataset.cameras, findings)
+    views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
     inspected = _inspect_files(root, views, processes, threshold, findings)
     findings.raise_problems()
     findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
@@ -181,6 +182,20 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
     return ordered
 
 
+def _labelled(views: list[View], dataset: Dataset, findings: Findings) -> list[View]:
+    """The views with the labels of those that are anomalous without a mask decided."""
+    labelled = []
+    for view in views:
+        unmasked = view.label == 1 and not view.mask
+        if unmasked and dataset.unmasked_views == "refuse":
+            findings.problems.append(
+                f"{view.where}: anomaly_class {view.anomaly_class} without a mask; restore the mask, call the view "
+                "normal if it does not show the defect, or set dataset.unmasked_views"
+            )
+        labelled.append(replace(view, label=0) if unmasked and dataset.unmasked_views == "normal" else view)
+    return labelled
+
+
 @dataclass(frozen=True)
 class _Inspected:
     """What is found out about a view by decoding its files."""
@@ -196,10 +211,12 @@ class _Values:
     """Values of a view's files that say something only beside those of its class, or beside a setting.
 
     Attributes:
+        grey: whether the picture has no colours.
         highest: of a picture of 16-bit values whose range is unknown; else None.
         mask: the lowest and the highest grey value of the mask; None without one.
     """
 
+    grey: bool = False
     highest: int | None = None
     mask: tuple[int, int] | None = None
 
@@ -210,7 +227,10 @@ def _inspect_files(
     """Decode every image and mask."""
     progress = Progress(logger, "checked", len(views), "images")
     tasks: Iterable[tuple[Path, str, str]] = ((root, view.image, view.mask) for view in views)
-    results, highest = [], []
+    results: list[_Inspected] = []
+    highest: list[int] = []
+    grey: list[View] = []
+    coloured: list[View] = []
     for view, (result, values, found) in zip(views, ordered_map(_inspect, tasks, processes, ahead=8), strict=True):
         findings.problems += [f"{view.where}: {problem}" for problem in found.problems]
         findings.warnings += [f"{view.where}: {warning}" for warning in found.warnings]
@@ -219,10 +239,17 @@ def _inspect_files(
             _doubt_mask(f"{view.where}: {root / view.mask}", *values.mask, threshold)
         if values.highest is not None:
             highest.append(values.highest)
+        (grey if values.grey else coloured).append(view)
         results.append(result)
         progress.step()
     if highest and (doubt := few_bits(max(highest))):
         findings.doubt(str(views[0].source), doubt)
+    if grey and coloured:
+        example = min(grey, coloured, key=len)[0]
+        findings.doubt(
+            f"{example.source}: {len(grey)} grey and {len(coloured)} coloured ones, such as {example.place}",
+            "grey pictures among coloured ones are converted to RGB",
+        )
     return results
 
 
@@ -251,7 +278,7 @@ def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings
         picture = open_picture(root / image, content)
         width, height = eight_bits(picture, root / image).size
         result = _Inspected(hashlib.sha256(content).hexdigest(), "", width, height)
-        values = _Values(picture.highest)
+        values = _Values(picture.image.mode in _GREY, picture.highest)
         for remark in picture_remarks(picture):
             found.doubt(str(root / image), remark)
     except InputError as error:

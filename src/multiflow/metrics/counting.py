@@ -56,7 +56,7 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
     Image and sample metrics are exact. For pixel metrics the maps are upsampled bilinearly to the size of the ground
     truth and counted in strips, in two passes: the first finds the strips from an even subset of all pixels. Memory
     doesn't grow with the number of samples. Where the scores have a foreground, pixels outside of it rank below all
-    others: a defect there is missed.
+    others: a defect there is missed. Of a view of which it is not known where it is anomalous, no pixel is counted.
 
     Of a type of defect, the anomalous samples (views) of that type are ranked among all normal ones; a sample's types
     are those of its anomalous views.
@@ -148,16 +148,18 @@ def _count_pixels(
     scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation
 ) -> tuple[Counter, NDArray[np.float64], int]:
     """Count all pixels; each sample's mean of the highest 1 % of them [N]; anomalous views that have no such pixel."""
-    strips = _find_strips(scores, truth.size, evaluation.strips)
+    strips, located = _find_strips(scores, truth.size, evaluation.strips), truth.located
     counter: Counter = AdevalCounter(strips) if evaluation.counter == "adeval" else StripCounter(strips)
     labels, vanished = truth.labels, 0
     top1 = np.empty(len(scores))
     progress = Progress(logger, "counted the pixels of", len(scores), "samples")
     for index in range(len(scores)):
         sample = pixels(scores.map(index), scores.foreground(index), truth.size)
-        masks = truth.masks(index, evaluation.ground_truth_threshold)
-        vanished += int((labels[index].astype(bool) & ~masks.any(axis=(1, 2))).sum())
-        counter.update(sample, masks)
+        seen = located[index]
+        if seen.any():
+            masks = truth.masks(index, evaluation.ground_truth_threshold)[seen]
+            vanished += int((labels[index][seen].astype(bool) & ~masks.any(axis=(1, 2))).sum())
+            counter.update(sample.of_views(seen), masks)
         top1[index] = mean_of_highest(sample.ordered)
         progress.step()
     return counter, top1, vanished

@@ -85,10 +85,10 @@ def _summary(found: Inspection) -> list[str]:
     for number, item in enumerate(found.photographs):
         name = item.path.name + (" (mirrored)" if item.view.flip else "")
         rows.append((item.view.camera, f"{found.image_scores[number]:.4f}", found.normal_below(number), name))
-    scores = found.sample_scores
+    scores, count = found.sample_scores, len(found.photographs)
     rules = (("maximum", "max"), ("mean", "mean"), ("highest 1 %", "top1"))
     lines = [
-        f"{found.recipe.class_name}, {len(found.photographs)} views, {found.assignment.rule}",
+        f"{found.recipe.class_name}, {count} view{'s' if count != 1 else ''}, {found.assignment.rule}",
         found.rule,
         *("  {:<8}{:>9}   {:<20}{}".format(*row) for row in rows),
         f"sample score {scores[found.evaluation.sample_score]:.4f} "

@@ -135,10 +135,12 @@ def table_context(config: Config) -> TableContext:
     headings = {name: resolved[name].heading for name in config.table_methods}
     count = Counter(headings.values())
     methods = {name: heading if count[heading] == 1 else f"{heading} ({name})" for name, heading in headings.items()}
-    pictures = "rendered" if config.rendering is not None else config.dataset.annotations
+    pictures = ("rendered",) if config.rendering is not None else config.dataset.protocol
     return TableContext(
         dataset=config.dataset.name,
-        data_protocol=f"{pictures}, {views} view{'s' if views != 1 else ''} per sample, one model per class",
+        data_protocol=", ".join(
+            [*pictures, f"{views} view{'s' if views != 1 else ''} per sample", "one model per class"]
+        ),
         classes=tuple(config.dataset.classes),
         methods=methods,
         experiments={
