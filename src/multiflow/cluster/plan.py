@@ -317,7 +317,8 @@ def _jobs(config: Config, unit: Mapping[str, float], runs: Sequence[Run]) -> Ite
                 yield _segmentation(config, method, name, images[name].count, unit)
     yield from _method_jobs(config, unit, runs, images)
     for name, class_name, _ in runs:
-        seconds = images[class_name].test * unit["metrics_sample"]
+        models = 1 + experiments[name, class_name].stages
+        seconds = models * images[class_name].test * unit["metrics_sample"]
         yield Job("count_metrics", name, class_name, seconds, False, 1, _METRICS_BYTES)
 
 
@@ -375,8 +376,12 @@ def _method_jobs(
             return Job(rule, name, class_name, None, gpu, threads, None, kept)
         test = images[class_name].test
         on_gpu = unit["gpu_training_tflops" if training and cost.tf32 else "gpu_scoring_tflops"]
+        # A file of model or scores holds those of earlier stages of the training as well.
+        models = 1 + experiment.stages
         work, size = (
-            (cost.training_tflop, cost.model_bytes) if training else (test * cost.scoring_tflop, test * cost.map_bytes)
+            (cost.training_tflop, models * cost.model_bytes)
+            if training
+            else (models * test * cost.scoring_tflop, models * test * cost.map_bytes)
         )
         seconds = work / (on_gpu if gpu else unit["cpu_tflops"] * experiment.compute.threads)
         return Job(rule, name, class_name, seconds, gpu, threads, size, kept)

@@ -146,6 +146,12 @@ class Config(Block):
                     f"{place}: its method needs the features {', '.join(unknown)}; the run's features block has "
                     f"{', '.join(self.features) or 'none'}"
                 )
+            if experiment.evaluation.select != "last" and experiment.stages == 0:
+                raise ValueError(
+                    f"{place}.evaluation.select: {experiment.evaluation.select}: expected a method whose training "
+                    f"keeps models of earlier stages, found {experiment.method.heading} with its last one only; set it "
+                    "to last"
+                )
             if experiment.segmentation is not None:
                 self.segmentation.check(experiment.segmentation)
 
