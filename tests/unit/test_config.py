@@ -249,7 +249,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: found C1 more than once"),
         ({"dataset": {"cameras": ["C1"]}}, "dataset.published: real-iad-multi-view stands only beside the same data"),
         ({"dataset": {"annotations": "realiad_jsons_sv"}}, "with dataset.annotations: realiad_jsons; found realiad_js"),
-        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: Real-IAD's; found mine"),
+        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: those of real-iad-multi-view; found mine"),
     ],
 )
 def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected: str) -> None:

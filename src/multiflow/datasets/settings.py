@@ -38,10 +38,10 @@ class Dataset(Block):
         description="Table of mirrored views (class, then 0 or 1 per camera; 1 = flip left-right when the "
         "image is decoded). Empty: nothing is flipped. Fidelity 21.",
     )
-    published: Literal["real-iad-multi-view"] | None = Field(
+    published: Literal["real-iad-multi-view", "mvtec-ad", "btad"] | None = Field(
         None,
         description="Published numbers to print beside the measured ones. Only for the same data set and "
-        "protocol: Real-IAD, multi-view, one model per class.",
+        "protocol, one model per class: Real-IAD, multi-view, MVTec AD or BTAD.",
     )
 
     @field_validator("layout")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from multiflow.results.published import PAPER, PUBLISHED_RUNS, has_published, published_classes, read_published
+from multiflow.results.published import (
+    PAPER,
+    PUBLISHED_RUNS,
+    has_published,
+    published_classes,
+    published_source,
+    read_published,
+)
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_place
 from multiflow.results.tables.context import TableContext
@@ -204,9 +211,12 @@ def _deviations(
 
 
 def _published_note(name: str, context: TableContext) -> str:
-    note = f"{DAGGER} Published, not measured here: {PAPER}, {table_place(name, context)}"
+    note = f"{DAGGER} Published, not measured here:"
     assert context.published is not None
     rows = read_published(context.published, name)
+    if "source" in rows[0]:
+        return _sentence(f"{note} {published_source(context.published, name)}")
+    note = f"{note} {PAPER}, {table_place(name, context)}"
     if name in context.ablations:
         return _sentence("; ".join([f"{note}, without std", *(row["note"] for row in rows if row.get("note"))]))
     repeated = ", ".join(dict.fromkeys(row["method"] for row in rows if row["std"]))
