@@ -20,7 +20,7 @@ from multiflow.methods.contract import Model
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["read_metadata", "read_model", "write_model"]
+__all__ = ["read_metadata", "read_model", "storable", "write_model"]
 
 _FORMAT = "multiflow.model.1"
 
@@ -34,14 +34,9 @@ def write_model(path: str | Path, model: Model, stages: Mapping[str, Mapping[str
         stages: tensors of earlier stages of the training, on the CPU; of them only what differs from the model's is
             stored. The metadata then name the ``stages``.
     """
-    import torch
     from safetensors.torch import save_file
 
-    # Copies, because safetensors refuses tensors that share memory.
-    tensors = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in model.tensors.items()
-    }
+    tensors = storable(model.tensors)
     metadata = dict(model.metadata)
     if stages:
         metadata["stages"] = list(stages)
@@ -53,6 +48,15 @@ def write_model(path: str | Path, model: Model, stages: Mapping[str, Mapping[str
     header = {"format": _FORMAT, "metadata": metadata}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
+
+
+def storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies on the CPU, because safetensors refuses tensors that share memory."""
+    import torch
+
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

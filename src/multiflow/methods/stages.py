@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from multiflow.base.files import atomic_path
+from multiflow.methods.model import storable
 
 __all__ = ["Stages"]
 
@@ -31,9 +32,8 @@ class Stages:
 
     def keep(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write the tensors of one more stage."""
-        values = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         with atomic_path(self._path(len(self.names))) as temporary:
-            save_file(values, temporary, {"stage": self._mark(name)})
+            save_file(storable(tensors), temporary, {"stage": self._mark(name)})
         self.names.append(name)
 
     def resume(self, names: list[str]) -> bool:
