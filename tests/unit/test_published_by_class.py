@@ -120,6 +120,7 @@ def test_measured_columns_stand_beside_the_published_ones(tmp_path: Path) -> Non
     assert "WACV 2022" in note
     assert "best epoch on the test set for each metric by itself" in note
     assert "ResNet-18" not in note, "it has no AUPRO"
+    assert not any("is not the paper's" in note for note in table.notes)
     (selected,) = [note for note in table.notes if note.startswith("Selected: ")]
     assert "chosen on the test set: of each metric by itself the best of 25 evaluations" in selected
     assert "AUPRO at 1,000 evenly spaced thresholds" in selected

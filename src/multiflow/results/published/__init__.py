@@ -19,6 +19,7 @@ __all__ = [
     "PAPER",
     "PUBLISHED_RUNS",
     "has_published",
+    "published_by_class",
     "published_classes",
     "published_protocol",
     "published_source",
@@ -82,16 +83,21 @@ def published_classes(collection: str) -> dict[str, str]:
     }
 
 
+def published_by_class(collection: str) -> bool:
+    """Whether a collection's figures are those of several sources, which :mod:`by_class` reads."""
+    return collection in by_class_tables()
+
+
 def published_protocol(collection: str) -> dict[str, str]:
     """What the ``dataset`` block must say for a collection's numbers to stand beside, by its keys."""
-    if collection in _FILES:
+    if not published_by_class(collection):
         return {"annotations": "realiad_jsons", "cameras": "C1, C2, C3, C4, C5"}
     return {"cameras": "C1"}
 
 
 def published_source(collection: str, table: str) -> str:
     """Where a table's numbers were printed and how they came about, in words; for all tables of the paper alike."""
-    sources = {row["method"]: row["source"] for row in read_published(collection, table) if "source" in row}
-    if not sources:
+    if not published_by_class(collection):
         return f"{PAPER}; a std is over {PUBLISHED_RUNS} runs"
+    sources = {row["method"]: row["source"] for row in read_published(collection, table)}
     return "; ".join(f"{method}: {source}" for method, source in sources.items())

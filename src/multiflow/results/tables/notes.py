@@ -8,6 +8,7 @@ from multiflow.results.published import (
     PAPER,
     PUBLISHED_RUNS,
     has_published,
+    published_by_class,
     published_classes,
     published_source,
     read_published,
@@ -84,7 +85,10 @@ def departure_notes(experiments: Sequence[str], context: TableContext) -> tuple[
     notes = []
     for departures, names in groups.items():
         whose = "here" if len(groups) == 1 else f"of {', '.join(names)}"
-        if departures:
+        if departures and context.published is not None and published_by_class(context.published):
+            # Several papers, and settings of their own for single classes: the defaults are none of them.
+            notes.append(f"Settings {whose} that are not the defaults (in brackets): {', '.join(departures)}.")
+        elif departures:
             notes.append(f"The protocol {whose} is not the paper's (in brackets): {', '.join(departures)}.")
     return tuple(notes)
 
@@ -214,7 +218,7 @@ def _published_note(name: str, context: TableContext) -> str:
     note = f"{DAGGER} Published, not measured here:"
     assert context.published is not None
     rows = read_published(context.published, name)
-    if "source" in rows[0]:
+    if published_by_class(context.published):
         return _sentence(f"{note} {published_source(context.published, name)}")
     note = f"{note} {PAPER}, {table_place(name, context)}"
     if name in context.ablations:
