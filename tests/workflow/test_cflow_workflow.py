@@ -107,7 +107,8 @@ def test_the_best_evaluation_on_the_test_set_is_chosen_named_and_printed_as_such
 def test_the_same_weights_from_another_place_train_nothing_again(made: Checkout, tmp_path: Path) -> None:
     copy = made.copy(tmp_path / "copy")
     state, _ = read_weights(copy.folder / f"results/small/weights/{LITE0}.safetensors")
-    moved = {"experiments": {"cflow": {"encoder": {"weights": "own.safetensors"}}}}
+    own = {"weights": "own.safetensors"}
+    moved = {"experiments": {"cflow": {"encoder": own}}, "features": {"lite0": own}}
     overlays = ["config/demo.yaml", "test.yaml", copy.write_config(moved, "moved.yaml")]
     target = "results/small/metrics/cflow_test_maximum/stud_brick/seed0.json"
     for factor, expected in ((1.0, []), (1.5, ["train_model", "score_samples", "count_metrics"])):
