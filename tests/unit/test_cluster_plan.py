@@ -205,6 +205,23 @@ def test_what_is_not_kept_needs_no_room() -> None:
     assert "`keep`" not in render_plan(config)
 
 
+def test_models_of_earlier_stages_are_stored_scored_and_counted() -> None:
+    training = {"meta_epochs": 5, "sub_epochs": 1}
+    own = {
+        "cflow": {"method": "cflow", "training": training, "seeds": [0], "classes": ["pcb"]},
+        "selected": {"base": "cflow", "seeds": [0], "classes": ["pcb"], "evaluation": {"select": "best_on_test"}},
+    }
+    config = paper(experiments=own)
+    jobs = {(job.rule, job.variant): job for job in plan(config) if job.variant in own}
+    for rule in ("train_model", "score_samples"):
+        assert jobs[rule, "selected"].bytes == 5 * jobs[rule, "cflow"].bytes
+    for rule, factor in (("train_model", 1), ("score_samples", 5), ("count_metrics", 5)):
+        assert jobs[rule, "selected"].seconds == pytest.approx(factor * jobs[rule, "cflow"].seconds)
+    model = jobs["train_model", "cflow"].bytes
+    (note,) = [line for line in render_plan(config).splitlines() if "keeps a checkpoint" in line]
+    assert note.endswith(f"and the models of earlier stages, up to {7 * model / 1e9:.2f} GB.")
+
+
 def test_the_sums_are_those_of_the_stations() -> None:
     rows = [line.split("|")[1:-1] for line in render_plan(paper()).splitlines() if line.startswith("| ")][2:]
     numbers = [[float(cell.replace(",", "")) for cell in row[1:]] for row in rows]

@@ -74,6 +74,20 @@ def test_the_released_code_stands_beside_the_paper() -> None:
     assert experiment.segmentation == config.experiment("multiflow").segmentation
 
 
+def test_the_released_code_of_cflow_stands_beside_it_with_its_choice_on_the_test_set() -> None:
+    config = changed("released_cflow.yaml", experiments={"cflow": {"by_class": {"zipper": {"image_size": 128}}}})
+    plain, released = config.experiment("cflow"), config.experiment("cflow_released", "zipper")
+    assert plain.settings.image_size == 256
+    assert released.settings.image_size == 128
+    assert (plain.evaluation.select, plain.evaluation.aupro, plain.stages) == ("last", "exact", 0)
+    assert (released.evaluation.select, released.evaluation.aupro, released.stages) == ("best_on_test", "linear", 24)
+    assert released.settings.model_dump(exclude={"training"}) == plain.settings.model_copy(
+        update={"image_size": 128, "maximum": "test", "score": "difference"}
+    ).model_dump(exclude={"training"})
+    assert (released.settings.training.coasting, released.settings.training.tf32) == (True, True)
+    assert config.table_methods == ["cflow", "cflow_released"]
+
+
 def test_demo_renders_its_data() -> None:
     config = load_config(merged("demo.yaml"))
     assert config.rendering is not None
@@ -306,7 +320,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: found C1 more than once"),
         ({"dataset": {"cameras": ["C1"]}}, "dataset.published: real-iad-multi-view stands only beside the same data"),
         ({"dataset": {"annotations": "realiad_jsons_sv"}}, "with dataset.annotations: realiad_jsons; found realiad_js"),
-        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: Real-IAD's; found mine"),
+        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: those of real-iad-multi-view; found mine"),
     ],
 )
 def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected: str) -> None:

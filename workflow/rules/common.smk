@@ -190,6 +190,12 @@ def weights_read(wildcards):
     return expand(rules.fetch_weights.output.weights, network=networks)
 
 
+def weights_digests(wildcards):
+    """The checksums of those weights, by network: the same from another place train and score nothing again."""
+    networks = [network.backbone for network in experiment_of(wildcards).needs.weights]
+    return {network: weights_digest(network) for network in networks} or None
+
+
 def pictures_read(wildcards):
     """The checksum of the pictures where the method reads them itself; else its input files say what changed."""
     return digest("pictures")(wildcards) if experiment_of(wildcards).needs.images else None

@@ -21,7 +21,7 @@ from multiflow.methods import load_method
 from multiflow.methods.contract import Method
 from multiflow.methods.experiment import Experiment
 from multiflow.metrics.settings import Evaluation
-from multiflow.results.published import published_classes
+from multiflow.results.published import published_classes, published_protocol
 from rendered_parts.settings import Rendering
 
 __all__ = ["Config", "merge"]
@@ -96,11 +96,14 @@ class Config(Block):
     def _check_published(self, collection: str) -> None:
         """Published numbers stand beside the same data set and protocol only."""
         unknown = sorted(set(self.dataset.classes) - set(published_classes(collection)))
-        for key, found, expected in (
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-            ("cameras", ", ".join(self.dataset.cameras), "C1, C2, C3, C4, C5"),
-            ("classes", ", ".join(unknown) or "Real-IAD's", "Real-IAD's"),
-        ):
+        known = f"those of {collection}"
+        found_here = {
+            "annotations": self.dataset.annotations,
+            "cameras": ", ".join(self.dataset.cameras),
+            "classes": ", ".join(unknown) or known,
+        }
+        for key, expected in (*published_protocol(collection).items(), ("classes", known)):
+            found = found_here[key]
             if found != expected:
                 raise ValueError(
                     f"dataset.published: {collection} stands only beside the same data and protocol, with "
@@ -147,6 +150,12 @@ class Config(Block):
                 raise ValueError(
                     f"{place}: its method needs the features {', '.join(unknown)}; the run's features block has "
                     f"{', '.join(self.features) or 'none'}"
+                )
+            if experiment.evaluation.select != "last" and experiment.stages == 0:
+                raise ValueError(
+                    f"{place}.evaluation.select: {experiment.evaluation.select}: expected a method whose training "
+                    f"keeps models of earlier stages, found {experiment.method.heading} with its last one only; set it "
+                    "to last"
                 )
             if experiment.segmentation is not None:
                 self.segmentation.check(experiment.segmentation)

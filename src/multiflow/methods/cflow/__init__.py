@@ -48,6 +48,10 @@ class CflowMethod:
         kind = SurveyScorer if settings.maximum == "test" else CflowScorer
         return kind(model, settings, device)
 
+    def stages(self, settings: CflowSettings) -> int:
+        """A model after each meta-epoch but the last: the released code evaluates all of them."""
+        return settings.training.meta_epochs - 1
+
     def cost(self, settings: CflowSettings, images: Images) -> Cost:
         """Counted from the shapes of encoder and decoders."""
         from multiflow.methods.cflow.cost import cflow_cost

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multiflow.results.figures.canvas import GREY, PUBLISHED, SERIES, Sheet, figure_style, save_figure, say
 from multiflow.results.tables import Cell, Results, TableContext, class_heading, make_table, metric_heading
-from multiflow.results.tables.catalog import METHOD_TABLES
+from multiflow.results.tables.catalog import method_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -129,7 +129,7 @@ def published_cells(metrics: DataFrame, context: TableContext) -> dict[str, dict
         By the method's heading: cells by metric and class, the average included.
     """
     found: dict[str, dict[tuple[str, str], Cell]] = {}
-    for name, layout in METHOD_TABLES.items():
+    for name, layout in method_tables(context.published).items():
         table = make_table(name, metrics, context)
         for index, column in enumerate(table.columns):
             if not column.published or column.heading not in _headings(context):

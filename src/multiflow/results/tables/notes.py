@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from multiflow.results.published import PAPER, PUBLISHED_RUNS, has_published, published_classes, read_published
+from multiflow.results.published import (
+    PAPER,
+    PUBLISHED_RUNS,
+    has_published,
+    published_by_class,
+    published_classes,
+    published_source,
+    read_published,
+)
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_place
 from multiflow.results.tables.context import TableContext, class_heading
@@ -81,7 +89,10 @@ def departure_notes(experiments: Sequence[str], context: TableContext) -> tuple[
     notes = []
     for departures, names in groups.items():
         whose = "here" if len(groups) == 1 else f"of {', '.join(names)}"
-        if departures:
+        if departures and context.published is not None and published_by_class(context.published):
+            # Several papers, and settings of their own for single classes: the defaults are none of them.
+            notes.append(f"Settings {whose} that are not the defaults (in brackets): {', '.join(departures)}.")
+        elif departures:
             notes.append(f"The protocol {whose} is not the paper's (in brackets): {', '.join(departures)}.")
     return tuple(notes)
 
@@ -223,9 +234,12 @@ def _deviations(
 
 
 def _published_note(name: str, context: TableContext) -> str:
-    note = f"{DAGGER} Published, not measured here: {PAPER}, {table_place(name, context)}"
+    note = f"{DAGGER} Published, not measured here:"
     assert context.published is not None
     rows = read_published(context.published, name)
+    if published_by_class(context.published):
+        return _sentence(f"{note} {published_source(context.published, name)}")
+    note = f"{note} {PAPER}, {table_place(name, context)}"
     if name in context.ablations:
         return _sentence("; ".join([f"{note}, without std", *(row["note"] for row in rows if row.get("note"))]))
     repeated = ", ".join(dict.fromkeys(row["method"] for row in rows if row["std"]))
