@@ -281,6 +281,7 @@ def test_an_aupro_above_1_is_stored_as_1_and_said(tmp_path: Path, caplog: pytest
     with create_hdf5(tmp_path / "truth.h5", "ground_truth", {"class": "part", "cameras": ["C1"]}) as file:
         write_strings(file, "sample", ["part_0"])
         file["mask"], file["label"] = mask, np.ones((1, 1), np.uint8)
+        file["located"] = np.ones((1, 1), bool)
         write_strings(file, "anomaly_class", np.array([["frame"]], object))
     values = np.random.default_rng(0).normal(size=(1, SIZE, SIZE)).astype(np.float32)
     values[:, 8:40, 8:40] += 20
