@@ -25,8 +25,11 @@ __all__ = ["render_class"]
 _log = logging.getLogger(__name__)
 
 
-def render_class(part: str, settings: Rendering, root: Path, processes: int = 1) -> None:
+def render_class(name: str, settings: Rendering, root: Path, processes: int = 1) -> None:
     """Render one class into ``root``, in Real-IAD's layout.
+
+    A class is a part such as ``coin_cell``, or a part and a seed such as ``coin_cell-1``, which has the pictures of the
+    part with ``settings.seed`` 1.
 
     Images and masks appear in ``<root>/realiad_<size>/<class>/`` at once when all are there, and
     ``<root>/realiad_jsons/<class>.json`` last. Until then, finished samples wait in a hidden folder beside,
@@ -34,17 +37,15 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
     interruptions.
 
     Raises:
-        UnknownPartError: there is no such class.
+        UnknownPartError: there is no such part, or what follows it is no seed.
         RenderingError: a worker process failed, or the disk is full.
     """
-    if part not in PARTS:
-        raise UnknownPartError(f"{part!r} is no part class that can be rendered; known are {', '.join(PARTS)}")
-    part_class = PARTS[part]
+    part, settings = _part_and_seed(name, settings)
     folder = Path(root) / image_folder(settings)
-    final, index_path = folder / part, Path(root) / "realiad_jsons" / f"{part}.json"
-    hidden = folder / f".{part}.partial"
-    partial, stamp = hidden / part, hidden / "settings.json"
-    samples = plan_samples(part_class, settings)
+    final, index_path = folder / name, Path(root) / "realiad_jsons" / f"{name}.json"
+    hidden = folder / f".{name}.partial"
+    partial, stamp = hidden / name, hidden / "settings.json"
+    samples = plan_samples(part, settings)
 
     # Killed after the rename, and the workflow has removed the incomplete output: nothing is left to go on with.
     lost = not partial.exists() and not final.exists()
@@ -54,17 +55,28 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
         write_whole(stamp, _job_key(settings))
     if partial.exists():
         missing = [i for i, sample in enumerate(samples) if not (partial / sample.folder).is_dir()]
-        _render(part_class, settings, partial, missing, len(samples), processes)
+        _render(part, settings, partial, missing, len(samples), processes)
         for leftover in partial.rglob(".*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         index_path.unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-    index = class_index(part_class, samples, final)
+    index = class_index(name, samples, final)
     write_whole(index_path, json.dumps(index, indent=1) + "\n")
     shutil.rmtree(hidden)
-    _log.info("%s: %d samples, %d views in %s", part, len(samples), 5 * len(samples), final)
+    _log.info("%s: %d samples, %d views in %s", name, len(samples), 5 * len(samples), final)
+
+
+def _part_and_seed(name: str, settings: Rendering) -> tuple[PartClass, Rendering]:
+    """The part that a class consists of, and the settings with its own seed where its name has one."""
+    part, dash, seed = name.partition("-")
+    if part not in PARTS or (dash and not seed.isdecimal()):
+        raise UnknownPartError(
+            f"{name!r} is no part class that can be rendered; known are {', '.join(PARTS)}, each also with a seed as in "
+            f"{next(iter(PARTS))}-1"
+        )
+    return PARTS[part], settings.model_copy(update={"seed": int(seed)}) if dash else settings
 
 
 def _job_key(settings: Rendering) -> str:

@@ -23,7 +23,7 @@ class PlannedSample:
     """One sample to render.
 
     Attributes:
-        part: class name.
+        part: name of the part.
         split: ``train`` or ``test``.
         defect: Real-IAD's code, or None for a normal sample.
         number: the number in its folder's name, ``S0001``.
@@ -79,15 +79,15 @@ def image_folder(settings: Rendering) -> str:
     return f"realiad_{settings.image_size}"
 
 
-def sample_records(sample: PlannedSample, class_folder: Path) -> list[dict[str, str | None]]:
-    """The JSON records of a rendered sample; a view with a mask is anomalous, every other one is normal."""
+def sample_records(name: str, sample: PlannedSample, class_folder: Path) -> list[dict[str, str | None]]:
+    """The JSON records of a rendered sample of a class; a view with a mask is anomalous, every other one is normal."""
     records: list[dict[str, str | None]] = []
     for stem in sample.stems:
         mask = f"{sample.folder}/{stem}.png"
         visible = (class_folder / mask).exists()
         records.append(
             {
-                "category": sample.part,
+                "category": name,
                 "anomaly_class": sample.defect if visible else NORMAL,
                 "image_path": f"{sample.folder}/{stem}.jpg",
                 "mask_path": mask if visible else None,
@@ -96,13 +96,13 @@ def sample_records(sample: PlannedSample, class_folder: Path) -> list[dict[str, 
     return records
 
 
-def class_index(part: PartClass, samples: list[PlannedSample], class_folder: Path) -> dict[str, Any]:
+def class_index(name: str, samples: list[PlannedSample], class_folder: Path) -> dict[str, Any]:
     """The content of ``<class>.json``."""
     index: dict[str, Any] = {
-        "meta": {"prefix": f"{part.name}/", "normal_class": NORMAL, "pre_transform": None},
+        "meta": {"prefix": f"{name}/", "normal_class": NORMAL, "pre_transform": None},
         "train": [],
         "test": [],
     }
     for sample in samples:
-        index[sample.split] += sample_records(sample, class_folder)
+        index[sample.split] += sample_records(name, sample, class_folder)
     return index
