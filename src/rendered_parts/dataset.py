@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,9 +72,9 @@ def render_class(name: str, settings: Rendering, root: Path, processes: int = 1)
 def _part_and_seed(name: str, settings: Rendering) -> tuple[PartClass, Rendering]:
     """The part that a class consists of, and the settings with its own seed where its name has one."""
     part, dash, seed = name.partition("-")
-    if part not in PARTS or (dash and not seed.isdecimal()):
+    if part not in PARTS or (dash and not re.fullmatch("[0-9]{1,9}", seed)):
         raise UnknownPartError(
-            f"{name!r} is no part class that can be rendered; known are {', '.join(PARTS)}, each also with a seed as in "
+            f"{name!r} is no part class that can be rendered; known are {', '.join(PARTS)}, each also with a seed, as "
             f"{next(iter(PARTS))}-1"
         )
     return PARTS[part], settings.model_copy(update={"seed": int(seed)}) if dash else settings

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from multiflow.base.errors import InputError
 from multiflow.base.settings import deciding
-from multiflow.config import load_config
-from multiflow.config.loading import read_overlays
+from multiflow.config import Config, load_config, read_overlays
 from multiflow.features.cost import feature_cost
 from multiflow.foreground.settings import Foreground
-from multiflow.methods import load_method
 from multiflow.methods.contract import FeatureShape, Images, Model, Scores
 from multiflow.methods.model import write_model
+from multiflow.methods.multiflow.cost import flow_cost
+from multiflow.methods.multiflow.settings import Settings as FlowSettings
 from multiflow.methods.multiscale import MultiScaleMethod
 from multiflow.methods.multiscale.calibration import Calibration
 from multiflow.methods.multiscale.level import read_level
@@ -30,8 +29,11 @@ from multiflow.methods.multiscale.projection import fit_projection, project
 from multiflow.methods.multiscale.settings import Settings
 from multiflow.methods.score import background_scored
 from multiflow.methods.work import Work
+from multiflow.results.tables.context import table_context
 from multiflow.scores import checked_scores
+from rendered_parts.parts import PARTS
 
+CONFIG = Path(__file__).parents[2] / "config"
 METHOD, CPU = MultiScaleMethod(), torch.device("cpu")
 SHAPES = {"fine": FeatureShape(6, 8, 8), "coarse": FeatureShape(8, 4, 4)}
 SETTINGS: dict[str, Any] = {
@@ -243,17 +245,17 @@ def test_an_anomalous_pixel_scores_higher(model: Model) -> None:
 def test_an_interrupted_training_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, whole = train(tmp_path / "whole")
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def stop(work: Work, **values: float) -> None:
         if values["epoch"] == 5:
-            raise Killed
+            raise KilledError
         record(work, **values)
 
     record = Work.record
     monkeypatch.setattr(Work, "record", stop)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(tmp_path / "killed")
     monkeypatch.setattr(Work, "record", record)
     found, resumed = train(tmp_path / "killed")
@@ -282,11 +284,10 @@ def test_features_of_another_shape_are_named(model: Model) -> None:
         score(model, ScaledSamples(views=2)[0])
 
 
-def test_settings_that_serve_nothing_are_refused_and_a_level_can_be_dropped() -> None:
+def test_settings_that_serve_nothing_are_refused() -> None:
     nothing = {name: {"detection": False} for name in SHAPES}
     with pytest.raises(ValueError, match="none serves detection; set detection: true for one of fine, coarse"):
         settings(levels=nothing)
-    assert list(settings(levels={"fine": None, "coarse": {}}).levels) == ["coarse"]
 
 
 def test_what_a_level_serves_decides_no_training() -> None:
@@ -297,3 +298,78 @@ def test_what_a_level_serves_decides_no_training() -> None:
     assert deciding(changed) != deciding(settings())
     fewer = settings(levels={"fine": {"channels": 3}, "coarse": {"channels": 5}})
     assert deciding(fewer, "training") != deciding(settings(), "training")
+
+
+OVERLAYS = {"trial": ("demo.yaml", "trial.yaml"), "Real-IAD": ("multiscale.yaml",)}
+
+
+@pytest.fixture(params=OVERLAYS)
+def config(request: pytest.FixtureRequest) -> Config:
+    paths = [CONFIG / name for name in ("config.yaml", *OVERLAYS[request.param])]
+    return load_config(read_overlays(paths))
+
+
+def test_a_step_costs_at_most_half_more_than_multi_flows(config: Config) -> None:
+    experiments = {name: config.experiment(name) for name in ("multiflow", "multiscale")}
+    shapes = {
+        features: feature_cost(config.features[features])[0]
+        for experiment in experiments.values()
+        for features in experiment.needs.features
+    }
+    images = Images(train=24, test=26, views=5, features=shapes)
+    own, flow = experiments["multiscale"].settings, experiments["multiflow"].settings
+    assert isinstance(own, Settings)
+    assert isinstance(flow, FlowSettings)
+    assert own.training == flow.training
+    assert METHOD.cost(own, images).training_tflop <= 1.5 * flow_cost(flow, images).training_tflop
+
+
+def test_the_cost_is_that_of_the_model(model: Model) -> None:
+    images = Images(train=6, test=3, views=3, features=SHAPES)
+    cost = METHOD.cost(settings(), images)
+    counted = [
+        tensor.numel()
+        for name, tensor in model.tensors.items()
+        if name.endswith("components") or (".flow." in name and "permutations" not in name)
+    ]
+    assert cost.model_bytes == pytest.approx(
+        4 * sum(counted), rel=0.02
+    )  # flows of odd channels have halves that differ
+    assert cost.map_bytes == 4 * 3 * 16**2
+    twice = settings(training=SETTINGS["training"] | {"epochs": 12})
+    assert METHOD.cost(twice, images).training_tflop == 2 * cost.training_tflop
+
+
+def test_every_row_of_the_ablation_is_an_experiment_and_no_other_row(config: Config) -> None:
+    context = table_context(config)
+    ((name, ablation),) = METHOD.ablations.items()
+    assert set(ablation.rows) <= set(config.experiments)
+    assert context.contradictions(name) == {}
+    for experiment in ablation.rows:
+        fits = [row for row, one in ablation.rows.items() if context.experiments[experiment].contradiction(one) is None]
+        assert fits == [experiment]
+
+
+def test_only_the_messages_need_a_training_of_their_own(config: Config) -> None:
+    class_name, seed = config.dataset.classes[0], config.seeds[0]
+    owners = {name: config.trained_as(name, class_name, seed) for name in METHOD.ablations["multiscale_parts"].rows}
+    assert {name for name, owner in owners.items() if owner == name} == {"multiscale", "multiscale_no_messages"}
+    assert set(owners.values()) == {"multiscale", "multiscale_no_messages"}
+
+
+def test_the_trial_is_on_data_that_nothing_was_chosen_on() -> None:
+    paths = [CONFIG / name for name in ("config.yaml", *OVERLAYS["trial"])]
+    config = load_config(read_overlays(paths))
+    assert config.rendering is not None
+    assert config.rendering.seed == 0
+    assert {name.split("-")[1] for name in config.dataset.classes} == {"1", "2"}
+    assert {name.split("-")[0] for name in config.dataset.classes} == set(PARTS)
+
+
+def test_the_settings_in_words() -> None:
+    words = METHOD.describe(settings(levels={"fine": {"channels": 4, "detection": False}, "coarse": {}}), 3)
+    assert words["levels"] == "levels: fine (4 components), coarse"
+    assert (
+        words["maps"] == "maps standardized, on a grid of 16 × 16, detection by coarse, localization by fine and coarse"
+    )
+    assert words["training"] == "6 epochs"

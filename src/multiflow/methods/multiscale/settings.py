@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from multiflow.base.settings import SCORING, Block, Name
 from multiflow.methods.multiflow.settings import Network, Training
@@ -31,13 +31,14 @@ class Settings(Block):
     """Multi-Scale Multi-Flow: a Multi-Flow on features of each of several scales, whose calibrated maps are added."""
 
     levels: dict[Name, Level] = Field(
-        {"b5_fine": Level(channels=64), "b5": Level(channels=160)},
+        {"b5_fine": Level(channels=64), "b5": Level(channels=152)},
         min_length=1,
-        description="Levels by the name of their set in the run's `features` block, from the finest to the coarsest. "
-        "An overlay drops one by setting it to null.",
+        description="Levels by the name of their set in the run's `features` block, from the finest to the coarsest.",
     )
-    network: Network = Field(Network(), description="The network of each level's flow.")
-    training: Training = Field(Training(), description="The training of each level's flow.")
+    network: Network = Field(Network(), description="The network of each level's flow, as `methods.multiflow.network`.")
+    training: Training = Field(
+        Training(), description="The training of each level's flow, as `methods.multiflow.training`."
+    )
     calibration: Literal["standardize", "none"] = Field(
         "standardize",
         description="How the levels' maps are brought to one scale before they are added: `standardize` by the mean "
@@ -52,13 +53,6 @@ class Settings(Block):
         "that of this grid, not of a level's coarser one.",
         json_schema_extra=SCORING,
     )
-
-    @field_validator("levels", mode="before")
-    @classmethod
-    def _without_dropped(cls, levels: Any) -> Any:
-        if isinstance(levels, dict):
-            return {name: level for name, level in levels.items() if level is not None}
-        return levels
 
     @model_validator(mode="after")
     def _both_served(self) -> Settings:
