@@ -43,7 +43,7 @@ class TrainedLevel:
         flow = to_model(self.flow, self.scaling)
         own = dict(zip(_OWN, (self.components, self.calibration.mean, self.calibration.std), strict=True))
         return Model(
-            {f"{self.features}.{name}": tensor for name, tensor in (flow.tensors | own).items()}, flow.metadata
+            {f"{self.features}.{name}": tensor for name, tensor in {**flow.tensors, **own}.items()}, flow.metadata
         )
 
     @torch.inference_mode()

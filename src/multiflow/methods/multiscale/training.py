@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def train_levels(samples: Samples, settings: Settings, seed: int, work: Work) ->
     for name, level in settings.levels.items():
         components, scaling = fit_projection(samples, name, level.channels)
         projections[name] = components, scaling
-        inputs[name] = load_inputs(samples, name, lambda values, c=components, s=scaling: project(values, c, s))
+        inputs[name] = load_inputs(samples, name, partial(project, components=components, scaling=scaling))
         trainings[name] = FlowTraining(
             *inputs[name],
             settings.network,
@@ -49,7 +51,8 @@ def train_levels(samples: Samples, settings: Settings, seed: int, work: Work) ->
             f"{samples.class_name}: level {name}",
         )
     train_flows(trainings, settings.training, work)
-    tensors, architectures = {}, {}
+    tensors: dict[str, Tensor] = {}
+    architectures = {}
     for name, training in trainings.items():
         flow = training.flow.eval()
         calibration = _calibrate(flow, *inputs[name], work)
