@@ -15,7 +15,7 @@ from multiflow.methods.multiflow.network import MultiFlow, anomaly_map
 from multiflow.methods.multiscale.calibration import Calibration
 from multiflow.methods.multiscale.projection import project
 
-__all__ = ["TrainedLevel", "read_level"]
+__all__ = ["TrainedLevel", "read_level", "score_inputs"]
 
 _OWN = ("components", "calibration.mean", "calibration.std")
 
