@@ -40,10 +40,7 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
         )
     if any(None in row for row in table):
         raise _unreadable(path, f"a row has more than {len(columns)} values")
-    of_class = [
-        [row for row in table if row["class"].strip() == name] for name in (class_name, class_name.split("-")[0])
-    ]
-    rows = of_class[0] or of_class[1]
+    rows = _rows_of(class_name, table) or _rows_of(class_name.split("-")[0], table)
     if len(rows) == 0:
         row = ",".join([class_name, *["0"] * len(cameras)])
         raise InputError(
@@ -65,6 +62,10 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
     if problems:
         raise InputError(problems)
     return flips
+
+
+def _rows_of(class_name: str, table: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in table if row["class"].strip() == class_name]
 
 
 def _unreadable(path: str | Path, reason: str) -> InputError:
