@@ -40,7 +40,7 @@ class Tables(Block):
         None,
         min_length=1,
         description="Experiments that are columns of Tables 1, 5, 6 and 7 and have figures of their own, in this "
-        "order. Empty: the first experiment.",
+        "order. Empty: the first experiment, and every one that names a method.",
     )
 
 

@@ -248,8 +248,9 @@ class Config(Block):
 
     @property
     def table_methods(self) -> list[str]:
-        """Experiments that are columns of the tables of methods."""
-        return list(self.tables.methods or [next(iter(self.experiments))])
+        """Experiments that are columns of the tables of methods: by default the first, and those that name a method."""
+        named = (name for name, entry in self.experiments.items() if entry.method is not None)
+        return list(self.tables.methods or dict.fromkeys([next(iter(self.experiments)), *named]))
 
     def seeds_of(self, experiment: str) -> list[int]:
         """Seeds of an experiment, in the order of the configuration."""
