@@ -15,7 +15,7 @@ import timm
 import torch
 from anomalib import LearningType
 from anomalib.data import ImageBatch
-from anomalib.models import AnomalibModule
+from anomalib.models.components import AnomalibModule
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -47,7 +47,7 @@ class Built:
         Args:
             images: RGB [B, S, S, 3] uint8, on any device.
         """
-        count, height, width = images.shape[:3]
+        count = len(images)
         prepared = self.transform(images.permute(0, 3, 1, 2).contiguous().float().div(255))
         return ImageBatch(
             image=prepared,
@@ -91,7 +91,7 @@ def build(settings: Settings, weights: Mapping[str, Path]) -> Built:
     if complaints:
         raise InputError(f"settings: {name} of anomalib: {complaints[0]}; correct settings")
     if module.learning_type != LearningType.ONE_CLASS:
-        raise InputError(f"model: {name} of anomalib is not trained on the class ({module.learning_type}); take another")
+        raise InputError(f"model: {name} of anomalib is not trained on the class; take another")
     # Pictures come prepared, since some models also read batches that the library's own part would not have seen.
     module.pre_processor = None
     return Built(module, transform, tuple(pretrained))

@@ -36,6 +36,6 @@ def offline(model: str) -> Iterator[None]:
         if not asked:
             raise
         raise InputError(
-            f"model: {model} of anomalib asked for {asked[0]}, but a job fetches nothing: take a model whose network is "
-            "one of timm's, and name it in network.backbone"
+            f"model: {model} of anomalib asked for {asked[0]}, but a job fetches nothing: take a model whose network "
+            "is one of timm's, and name it in network.backbone"
         ) from error

@@ -30,8 +30,8 @@ def read_pictures(samples: Samples, settings: Settings, work: Work) -> Tensor:
     count, views = len(samples) * len(samples.cameras), len(samples.cameras)
     if count < batch:
         raise InputError(
-            f"{samples.class_name}: train: expected at least training.batch_size = {batch} images, found {count}; lower "
-            "training.batch_size"
+            f"{samples.class_name}: train: expected at least training.batch_size = {batch} images, found {count}; "
+            "lower it"
         )
     pictures = torch.empty(count, size, size, 3, dtype=torch.uint8)
     progress = work.progress("read", len(samples), "samples")
@@ -41,7 +41,7 @@ def read_pictures(samples: Samples, settings: Settings, work: Work) -> Tensor:
     return pictures
 
 
-class Pictures(pl.LightningDataModule):  # type: ignore[misc]
+class Pictures(pl.LightningDataModule):
     """Batches of pictures in random order, prepared as the model takes them.
 
     Args:

@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -26,7 +26,7 @@ from multiflow.methods.work import Work
 __all__ = ["Report", "long_loops"]
 
 
-class Report(Callback):  # type: ignore[misc]
+class Report(Callback):
     """Notes every epoch, and says in one line that a model refuses its pictures or has diverged.
 
     Args:
@@ -47,12 +47,12 @@ class Report(Callback):  # type: ignore[misc]
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count."""
         signal.signal(signal.SIGTERM, self._on_termination)
-        batches = int(trainer.num_training_batches)
+        batches, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1
         done = trainer.current_epoch * batches
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         # Lightning gives a model without an optimizer one of nothing.
         self._optimized = any(parameter.numel() for group in groups for parameter in group["params"])
-        self._progress = self._work.progress("trained", trainer.max_epochs * batches, "batches", done=done)
+        self._progress = self._work.progress("trained", epochs * batches, "batches", done=done)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin an epoch."""
@@ -111,7 +111,7 @@ def long_loops(work: Work) -> Iterator[None]:
     """
 
     def lines(items: Iterable[Any], *arguments: Any, desc: str = "", **options: Any) -> Iterator[Any]:
-        total = len(items) if hasattr(items, "__len__") else 0
+        total = len(items) if isinstance(items, Sized) else 0
         progress = work.progress(f"{desc.rstrip('. ') or 'prepared'}:", total, "steps")
         for item in items:
             yield item

@@ -18,7 +18,7 @@ __all__ = ["KeepCheckpoint", "WorkCheckpoints"]
 _SETTINGS = ("hyper_parameters", "hparams_name")  # a run has its own, and these may hold objects
 
 
-class WorkCheckpoints(CheckpointIO):  # type: ignore[misc]
+class WorkCheckpoints(CheckpointIO):
     """Writes and reads the one checkpoint of a training.
 
     Args:
@@ -45,7 +45,7 @@ class WorkCheckpoints(CheckpointIO):  # type: ignore[misc]
         """It is removed where the training has ended."""
 
 
-class KeepCheckpoint(Callback):  # type: ignore[misc]
+class KeepCheckpoint(Callback):
     """Saves a checkpoint between epochs, with the states of all random generators.
 
     Args:
@@ -58,17 +58,19 @@ class KeepCheckpoint(Callback):  # type: ignore[misc]
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save before an epoch: at the end of one its learning rate has not been changed yet."""
         if trainer.current_epoch > 0 and trainer.current_epoch % self._every == 0:
+            # Lightning does so next, and would resume with what it takes for the rest of the epoch before.
+            trainer.fit_loop.epoch_loop.batch_progress.reset_on_run()
             trainer.save_checkpoint("checkpoint")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the generators' states as plain values."""
-        name, keys, *rest = np.random.get_state()
+        name, keys, *rest = np.random.get_state(legacy=True)
         checkpoint["generators"] = {
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all(),
-            "numpy": [name, keys.tolist(), *rest],
+            "numpy": [name, np.asarray(keys).tolist(), *rest],
             "python": random.getstate(),
         }
 

@@ -1,4 +1,4 @@
-"""Whether a model's features of all training pictures fit into memory: told by the first batch, before a node is killed.
+"""Whether a model's features of all training pictures fit into memory: told by the first batch, before a node dies.
 
 PatchCore, PaDiM and their like collect the features of every picture, and put them into one tensor at the end.
 """
@@ -24,7 +24,7 @@ _COPIES = 2  # the batches' features, and the one tensor that they become
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
-class CheckRoom(Callback):  # type: ignore[misc]
+class CheckRoom(Callback):
     """Stops a training whose collected features would not fit.
 
     Args:
@@ -77,17 +77,17 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _limits() -> Iterator[int]:
-    """Limits of the memory of this process's control groups, of both versions, as Slurm and systemd set them."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines() if Path("/proc/self/cgroup").is_file() else ():
+    """Limits of the memory of this process's control groups, as Slurm and systemd set them."""
+    places = Path("/proc/self/cgroup")
+    for line in places.read_text().splitlines() if places.is_file() else ():
         _, controllers, place = line.split(":", 2)
-        root, name = {"": (_CONTROL_GROUPS, "memory.max"), "memory": (_CONTROL_GROUPS / "memory", "memory.limit_in_bytes")}.get(
-            controllers, (None, "")
-        )
-        if root is None:
+        # A system has the second version of them, whose one group has no controllers' names, or the first.
+        kind = {"": ("", "memory.max"), "memory": ("memory", "memory.limit_in_bytes")}.get(controllers)
+        if kind is None:
             continue
-        folder = root / place.lstrip("/")
+        folder = _CONTROL_GROUPS / kind[0] / place.lstrip("/")
         for group in (folder, *folder.parents):
             try:
-                yield int((group / name).read_text())
-            except (OSError, ValueError):  # there is none, or it is "max"
+                yield int((group / kind[1]).read_text())
+            except (OSError, ValueError):  # none here, or "max"
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -55,7 +57,7 @@ def predict(built: Built, images: Tensor) -> tuple[Tensor, Tensor | None]:
     Raises:
         InputError: the model gives no map.
     """
-    found = built.module.predict_step(built.batch(images), 0)
+    found: Any = built.module.predict_step(built.batch(images), 0)
     if found.anomaly_map is None:
         raise InputError(f"model: {built.module.name} of anomalib gives no anomaly map; take another")
     maps = found.anomaly_map.reshape(len(images), *found.anomaly_map.shape[-2:]).float()

@@ -71,9 +71,7 @@ class Settings(Block):
             name = str(self.settings.get(*parameter))
         if not name:
             return ()
-        return (
-            Pretrained(backbone=name, weights=self.network.weights, weights_sha256=self.network.weights_sha256),
-        )
+        return (Pretrained(backbone=name, weights=self.network.weights, weights_sha256=self.network.weights_sha256),)
 
     def arguments(self) -> dict[str, Any]:
         """What the model's class is called with, but for what this adapter decides."""

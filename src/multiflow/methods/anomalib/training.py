@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
 from multiflow.base.errors import InputError
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 def train_anomalib(samples: Samples, settings: Settings, seed: int, work: Work) -> Model:
     """Train a model on a class's normal samples, each view an image of its own.
 
-    A pass over all images is recorded as ``epoch``, ``seconds`` and, where the model has an optimizer, ``loss``. On a CPU
-    an interrupted training gives the same bytes as one that was not. There is no validation: what the library would take
-    from the test set (thresholds, ranges of scores, an early stop) there is none of.
+    A pass over all images is recorded as ``epoch``, ``seconds`` and, where the model has an optimizer, ``loss``. On a
+    CPU an interrupted training gives the same bytes as one that was not. There is no validation, for which the library
+    takes the test set: no thresholds, no ranges of scores, no early stop.
 
     Args:
         samples: the training samples.
@@ -69,12 +69,11 @@ def _arguments(built: Built, settings: Settings, work: Work, checkpoints: WorkCh
     """What Lightning's trainer is called with: the model's own wishes, and no logger, folder or validation."""
     own = dict(built.module.trainer_arguments)
     epochs, given = own.get("max_epochs"), settings.training.epochs
+    name = settings.model
     if epochs is None and given is None:
-        raise InputError(f"training.epochs: expected a number, {settings.model} of anomalib has none of its own; set it")
+        raise InputError(f"training.epochs: expected a number, {name} of anomalib has none of its own; set it")
     if None not in (epochs, given) and epochs != given:
-        raise InputError(
-            f"training.epochs: {settings.model} of anomalib takes {epochs}, found {given}; leave training.epochs empty"
-        )
+        raise InputError(f"training.epochs: {name} of anomalib takes {epochs}, found {given}; leave it empty")
     return own | {
         "accelerator": "gpu" if work.device.type == "cuda" else "cpu",
         "devices": 1,
