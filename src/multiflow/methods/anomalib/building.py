@@ -48,7 +48,9 @@ class Built:
             images: RGB [B, S, S, 3] uint8, on any device.
         """
         count = len(images)
-        prepared = self.transform(images.permute(0, 3, 1, 2).contiguous().float().div(255))
+        # The library's own conversion, since it rounds otherwise than a division by 255.
+        values = v2.functional.to_dtype(images.permute(0, 3, 1, 2).contiguous(), torch.float32, scale=True)
+        prepared = self.transform(values)
         return ImageBatch(
             image=prepared,
             gt_label=torch.zeros(count, dtype=torch.bool, device=images.device),
