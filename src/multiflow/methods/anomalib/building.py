@@ -138,11 +138,15 @@ def _complaints() -> Iterator[list[str]]:
                 found.append(record.getMessage())
 
     listener, library = Listener(), logging.getLogger("anomalib")
+    before = library.level, library.propagate
     library.addHandler(listener)
+    library.propagate = False
+    library.setLevel(logging.WARNING)
     try:
         yield found
     finally:
         library.removeHandler(listener)
+        library.level, library.propagate = before
 
 
 def _whole_picture(transform: v2.Transform) -> v2.Transform:

@@ -86,13 +86,13 @@ class Report(Callback):
         self._work.record(**values, seconds=round(time.monotonic() - self._started, 3))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """What the first batch fails for is its pictures' size, as a rule.
+        """What the first batch fails for is its pictures' size, as a rule; later a model says itself what it refuses.
 
         Raises:
-            InputError: it was the first batch, and neither the GPU nor its memory.
+            InputError: it is one of these, and neither the GPU nor its memory.
         """
-        refusals = (ValueError, RuntimeError, AssertionError, IndexError)
-        if self._steps or not isinstance(exception, refusals) or isinstance(exception, torch.OutOfMemoryError):
+        refusals = ValueError if self._steps else (ValueError, RuntimeError, AssertionError, IndexError)
+        if not isinstance(exception, refusals) or isinstance(exception, torch.OutOfMemoryError):
             return
         if gpu_failure(exception) is None:
             reason = " ".join(str(exception).split())[:200]
