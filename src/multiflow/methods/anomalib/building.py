@@ -89,7 +89,9 @@ def build(settings: Settings, weights: Mapping[str, Path]) -> Built:
                 visualizer=False,
             )
     except (ValueError, TypeError, RuntimeError, AssertionError, NotImplementedError, KeyError, IndexError) as error:
-        raise InputError(f"settings: {name} of anomalib refuses them: {_one_line(error)}; correct settings") from error
+        raise InputError(
+            f"{name} of anomalib refuses its settings or size: {_one_line(error)}; correct them"
+        ) from error
     if complaints:
         raise InputError(f"settings: {name} of anomalib: {complaints[0]}; correct settings")
     if module.learning_type != LearningType.ONE_CLASS:
