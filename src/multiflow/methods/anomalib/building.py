@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import anomalib.models
 import timm
 import torch
-from anomalib import LearningType
-from anomalib.data import ImageBatch
-from anomalib.models.components import AnomalibModule
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -23,6 +20,13 @@ from multiflow.base.errors import InputError
 from multiflow.base.tensors import read_provenance
 from multiflow.methods.anomalib.offline import offline
 from multiflow.methods.anomalib.settings import Settings
+
+with warnings.catch_warnings():  # of modules that are imported for models that are not used
+    warnings.simplefilter("ignore")
+    import anomalib.models
+    from anomalib import LearningType
+    from anomalib.data import ImageBatch
+    from anomalib.models.components import AnomalibModule
 
 __all__ = ["Built", "build"]
 
@@ -69,6 +73,8 @@ def build(settings: Settings, weights: Mapping[str, Path]) -> Built:
         InputError: the model refuses its settings or the image size, is trained on nothing, or wants a network whose
             weights are no file of the run.
     """
+    for library in ("anomalib", "lightning", "lightning.pytorch", "lightning.fabric", "timm"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     name, size = settings.model, settings.image_size
     found = getattr(anomalib.models, name)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from typing import Any
 
@@ -26,8 +25,6 @@ from multiflow.methods.work import Work
 
 __all__ = ["train_anomalib"]
 
-logger = logging.getLogger(__name__)
-
 
 def train_anomalib(samples: Samples, settings: Settings, seed: int, work: Work) -> Model:
     """Train a model on a class's normal samples, each view an image of its own.
@@ -46,7 +43,6 @@ def train_anomalib(samples: Samples, settings: Settings, seed: int, work: Work) 
         InputError: the model refuses its settings or pictures, wants what is not there, has diverged, or scores a
             picture by others or by what its tensors don't hold.
     """
-    _quiet()
     pictures = read_pictures(samples, settings, work)
     pl.seed_everything(seed, verbose=False)
     built = build(settings, work.weights)
@@ -54,7 +50,8 @@ def train_anomalib(samples: Samples, settings: Settings, seed: int, work: Work) 
     trainer = pl.Trainer(**_arguments(built, settings, work, checkpoints))
     data = Pictures(pictures, built, settings)
     resumed = checkpoints.resume()
-    with offline(settings.model), long_loops(work):
+    with offline(settings.model), long_loops(work), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice, of loaders and nodes that are not used here
         trainer.fit(built.module, datamodule=data, ckpt_path=resumed)
     built.module.to(work.device).eval()
     fresh = build(settings, work.weights)
@@ -119,10 +116,3 @@ def _equal(first: Tensor | None, second: Tensor | None) -> bool:
         return first is second
     # Sums of a batch of another size differ in their last digits.
     return torch.allclose(first, second, rtol=1e-3, atol=1e-3 * float(first.abs().max()), equal_nan=True)
-
-
-def _quiet() -> None:
-    """Lightning and the library talk of their own tools, which are not used here."""
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "anomalib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
