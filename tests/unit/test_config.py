@@ -95,7 +95,7 @@ def test_demo_renders_its_data() -> None:
     assert config.rendering is not None
     assert config.dataset.published is None
     assert len(config.seeds_of("multiflow")) >= 3
-    assert set(config.experiments) >= set(load_config(merged()).experiments), "baselines come on top"
+    assert set(config.experiments) == set(load_config(merged()).experiments)
     assert list(config.features) == ["lite0"]
 
 
@@ -158,6 +158,13 @@ def test_baselines_stand_beside_their_published_columns_with_their_own_reference
     )
 
 
+def test_the_demo_has_baselines_on_the_packaged_network() -> None:
+    profile = yaml.safe_load((CONFIG.parent / "profiles/demo/config.yaml").read_text(encoding="utf-8"))
+    config = load_config(merged(*(name.removeprefix("config/") for name in profile["configfile"])))
+    assert [config.experiment(name).heading for name in config.table_methods] == ["Multi-Flow", "PatchCore", "PaDiM"]
+    assert all(config.networks[name].weights == "package" for name in config.networks_read)
+
+
 def test_experiments_that_differ_after_the_training_share_a_model() -> None:
     config = load_config(merged())
     assert config.trained_as("background_ignored", "usb", 0) == "multiflow"
@@ -206,8 +213,9 @@ def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_pa
     assert first != other
     assert load_config(read_overlays([first])) == load_config(merged("demo.yaml"))
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged())
-    names, base = list(load_config(read_overlays([first])).experiments), list(load_config(merged()).experiments)
-    assert names[: len(base)] == base, "the first experiment is the one that is shown"
+    assert list(load_config(read_overlays([first])).experiments) == list(load_config(merged()).experiments), (
+        "the first experiment is the one that is shown"
+    )
     assert write_configuration(merged("demo.yaml"), tmp_path) == first
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
 

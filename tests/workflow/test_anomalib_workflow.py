@@ -23,7 +23,7 @@ PATCHCORE: dict[str, Any] = {
 
 def test_a_model_is_trained_scored_and_counted(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
-    run = small_run() | {"experiments": {"patchcore": PATCHCORE, "padim": None, **without()}}
+    run = small_run() | {"experiments": {"patchcore": PATCHCORE, **without()}}
     run["dataset"]["classes"] = ["stud_brick"]
     run["tables"] = {"methods": ["patchcore"]}
     target = "results/small/metrics/patchcore/stud_brick/seed0.json"
