@@ -186,4 +186,51 @@ class Method(Protocol):
     A class of this shape is registered in :mod:`multiflow.methods`, or named in the configuration as
     ``package.module:Class`` or ``folder/file.py:Class``. It may also have:
 
+    - ``check_samples(settings, samples, views, place)``: raises an ``InputError`` where a training set has too few
+      samples, before anything is computed for it; ``place`` begins its message;
     - ``title(settings) -> tuple[str, str]``: its heading and reference, where they depend on its settings;
+    - ``cost(settings, images) -> Cost``: for ``make plan``, which else takes the times of jobs that have run;
+    - ``stages(settings) -> int``: how many models of earlier stages its training gives to ``work.keep``; without it
+      ``evaluation.select: best_on_test`` has nothing to choose from;
+    - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that
+      differ from their defaults are named;
+    - ``facts(settings, views) -> dict[str, str]`` and ``ablations``: what rows of its ablation tables depend on, and
+      those tables, see :mod:`multiflow.methods.ablation`.
+    """
+
+    heading: str
+    """Its name in tables."""
+
+    reference: str
+    """How it is cited: authors, year, title or number."""
+
+    Settings: type[Block]
+    """Its block of the configuration; pydantic checks and documents it, and it is passed down whole."""
+
+    def needs(self, settings: Any) -> Needs:
+        """What it reads of a sample."""
+        ...
+
+    def train(self, samples: Samples, settings: Any, seed: int, work: Work) -> Model:
+        """Train on a class.
+
+        Args:
+            samples: the training samples.
+            settings: an object of its ``Settings``.
+            seed: decides all that is random.
+            work: device, threads, progress, and a checkpoint that outlives a killed job.
+        """
+        ...
+
+    def scorer(self, model: Model, settings: Any, device: torch.device) -> Callable[[Any], Scores]:
+        """A function that scores one sample, whatever others there are.
+
+        Where the released code of a method scores by the test set as a whole, the function may have an attribute
+        ``survey``, which is called with all test samples before the first one is scored.
+
+        Args:
+            model: as :meth:`train` returned it.
+            settings: as in the training.
+            device: where to compute.
+        """
+        ...
