@@ -55,6 +55,14 @@ _SMALL: dict[str, dict[str, Any]] = {
         "decoder": {"blocks": 2, "condition": 16},
         "training": {"meta_epochs": 2, "sub_epochs": 1, "image_batch": 8, "fibre_batch": 16},
     },
+    # PatchCore's coreset begins with a picture that each device draws for itself.
+    "anomalib": {
+        "model": "Padim",
+        "image_size": _SIZE,
+        "network": {"backbone": "resnet18.tv_in1k"},
+        "settings": {"n_features": 20},
+        "training": {"batch_size": 8},
+    },
 }
 
 

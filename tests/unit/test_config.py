@@ -20,6 +20,8 @@ from snakemake.utils import update_config
 from multiflow.base.errors import InputError
 from multiflow.config import Config, documentation, load_config, read_overlays, write_configuration
 from multiflow.methods.multiflow.settings import Network, Settings
+from multiflow.results.published import read_published
+from multiflow.results.tables.protocol import departures
 
 CONFIG = Path(__file__).parents[2] / "config"
 DOCS = CONFIG.parent / "docs"
@@ -140,6 +142,29 @@ def test_an_experiment_may_lie_over_another_and_differ_by_class() -> None:
     assert config.experiment("mine").foreground == config.experiment("released").foreground
     assert settings_of(config, "mine", "zipper").training.epochs == 7
     assert settings_of(config, "mine", "zipper").network == settings.network
+
+
+def test_baselines_stand_beside_their_published_columns_with_their_own_references() -> None:
+    config = load_config(merged("baselines.yaml"))
+    headings = {config.experiment(name).heading: config.experiment(name).reference for name in config.table_methods}
+    published = {row["method"] for row in read_published("real-iad-multi-view", "table1")}
+    assert set(headings) <= published
+    assert "2106.08265" in headings["PatchCore"]
+    assert "2011.08785" in headings["PaDiM"]
+    assert all(config.seeds_of(name) == [0, 1, 2, 3, 4] for name in config.table_methods)
+    assert departures(config, "patchcore") == (
+        "settings.layers ['layer2', 'layer3'] (empty)",
+        "settings.coreset_sampling_ratio 0.01 (empty)",
+        "settings.num_neighbors 9 (empty)",
+        "network.backbone wide_resnet50_2.tv_in1k (empty)",
+    )
+
+
+def test_the_demo_has_baselines_on_the_packaged_network() -> None:
+    profile = yaml.safe_load((CONFIG.parent / "profiles/demo/config.yaml").read_text(encoding="utf-8"))
+    config = load_config(merged(*(name.removeprefix("config/") for name in profile["configfile"])))
+    assert [config.experiment(name).heading for name in config.table_methods] == ["Multi-Flow", "PatchCore", "PaDiM"]
+    assert all(config.networks[name].weights == "package" for name in config.networks_read)
 
 
 def test_experiments_that_differ_after_the_training_share_a_model() -> None:

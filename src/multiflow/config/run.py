@@ -19,7 +19,7 @@ from multiflow.features.settings import FeatureSet, Pretrained
 from multiflow.foreground.settings import Foreground, Segmentation
 from multiflow.methods import load_method
 from multiflow.methods.contract import Method
-from multiflow.methods.experiment import Experiment
+from multiflow.methods.experiment import Experiment, title_of
 from multiflow.metrics.settings import Evaluation
 from multiflow.results.published import published_classes, published_protocol
 from rendered_parts.settings import Rendering
@@ -208,14 +208,15 @@ class Config(Block):
             for entry in entries:
                 merge(values, getattr(entry, block))
             blocks[block] = _validated(type(getattr(self, block)), values, f"{place}.{block}.")
+        own = _validated(
+            method.Settings, settings, f"{place}." if class_name is None else f"{place}.by_class.{class_name}."
+        )
         return Experiment(
             name=name,
             method_name=method_name,
             method=method,
-            heading=self.experiments[name].heading or method.heading,
-            settings=_validated(
-                method.Settings, settings, f"{place}." if class_name is None else f"{place}.by_class.{class_name}."
-            ),
+            heading=self.experiments[name].heading or title_of(method, own)[0],
+            settings=own,
             **blocks,
         )
 

@@ -188,6 +188,7 @@ class Method(Protocol):
 
     - ``check_samples(settings, samples, views, place)``: raises an ``InputError`` where a training set has too few
       samples, before anything is computed for it; ``place`` begins its message;
+    - ``title(settings) -> tuple[str, str]``: its heading and reference, where they depend on its settings;
     - ``cost(settings, images) -> Cost``: for ``make plan``, which else takes the times of jobs that have run;
     - ``stages(settings) -> int``: how many models of earlier stages its training gives to ``work.keep``; without it
       ``evaluation.select: best_on_test`` has nothing to choose from;

@@ -11,7 +11,7 @@ from multiflow.methods.checks import checked_needs
 from multiflow.methods.contract import Method, Needs
 from multiflow.metrics.settings import Evaluation
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "title_of"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Experiment:
     foreground: Foreground
     evaluation: Evaluation
     compute: Compute
+
+    @property
+    def reference(self) -> str:
+        """How its method is cited."""
+        return title_of(self.method, self.settings)[1]
 
     @property
     def needs(self) -> Needs:
@@ -71,3 +76,9 @@ class Experiment:
         if self.segmentation is not None:
             values["foreground"] = deciding(self.foreground)
         return values
+
+
+def title_of(method: Method, settings: Block) -> tuple[str, str]:
+    """A method's name in tables and how it is cited, with these settings."""
+    title = getattr(method, "title", None)
+    return (method.heading, method.reference) if title is None else title(settings)

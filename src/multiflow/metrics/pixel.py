@@ -98,7 +98,10 @@ def pixel_metrics(counts: Counts, false_positive_limit: float = 0.3) -> PixelRes
 
     - AUROC: scores within a strip count as equal.
     - AUPRO: the mean recall of the ground truth's regions over the false-positive rate of all images, integrated up to
-      the limit and divided by it (paper section 4.2; Real-IAD).
+      the limit and divided by it (paper section 4.2; Real-IAD). Equal scores are one threshold, and the curve is linear
+      between thresholds and at the limit, as in anomalib, with which it agrees to 1e-6. MVTec's routine counts equal
+      scores one by one for the false-positive rate and leaves them out of the recall: its numbers lie below these where
+      maps have ties (``tests/unit/test_aupro_routines.py``).
     - AP: the mean precision over the anomalous pixels, each at the threshold where it is found
       (``sklearn.metrics.average_precision_score``). Within a strip, anomalous pixels lie as densely everywhere, apart
       from a strip of equal scores, which is found at once.

@@ -157,7 +157,7 @@ def table_context(config: Config) -> TableContext:
         },
         ablations=ablations_of(config),
         published=config.dataset.published,
-        references={heading: resolved[name].method.reference for name, heading in methods.items()},
+        references={heading: resolved[name].reference for name, heading in methods.items()},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -133,12 +133,16 @@ def _changes(
         default = field.get_default(call_default_factory=True)
         if isinstance(value, BaseModel):
             yield from _changes(value, place=f"{place}{name}.")
+        elif isinstance(value, Mapping) and isinstance(default, Mapping):
+            for key, own in value.items():
+                if key not in default or default[key] != own:
+                    yield f"{place}{name}.{key}", _brief(own), _brief(default.get(key, ""))
         elif value != default:
             yield f"{place}{name}", _brief(value), "required" if default is PydanticUndefined else _brief(default)
 
 
 def _brief(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value) or "empty"
 
 
 def _foreground(foreground: Foreground, segmentation: Segmentation) -> str:

@@ -1,0 +1,93 @@
+"""Whether a model's features of all training pictures fit into memory: told by the first batch, before a node dies.
+
+PatchCore, PaDiM and their like collect the features of every picture, and put them into one tensor at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import psutil
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from multiflow.base.errors import InputError
+from multiflow.methods.anomalib.settings import Settings
+
+__all__ = ["CheckRoom", "collected_bytes", "free_bytes"]
+
+_COPIES = 2  # the batches' features, and the one tensor that they become
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+class CheckRoom(Callback):
+    """Stops a training whose collected features would not fit.
+
+    Args:
+        settings: the method's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the first batch.
+
+        Raises:
+            InputError: there is not enough memory.
+        """
+        if batch_idx > 0 or trainer.current_epoch > 0:
+            return
+        batches = int(trainer.num_training_batches)
+        collected = collected_bytes(pl_module)
+        needed, free = (_COPIES * batches - 1) * collected, free_bytes(pl_module.device)
+        if needed > free:
+            raise InputError(
+                f"{self._settings.model} of anomalib collects {batches * collected / 1e9:.1f} GB of features from the "
+                f"training images and needs twice that: expected {needed / 1e9:.1f} GB of free memory on "
+                f"{pl_module.device.type}, found {free / 1e9:.1f} GB; give the job more (--set-resources "
+                "train_model:mem_mb=...), or take a smaller image_size or fewer settings.layers"
+            )
+
+
+def collected_bytes(module: nn.Module) -> int:
+    """Bytes of all tensors in lists of a model, which are no parameters or buffers."""
+    return sum(
+        tensor.nbytes
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, list)
+        for tensor in value
+        if isinstance(tensor, Tensor)
+    )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device; on a CPU within the limit of the job, where it has one."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    own = psutil.Process().memory_info().rss
+    return min([int(psutil.virtual_memory().available), *(limit - own for limit in _limits())])
+
+
+def _limits() -> Iterator[int]:
+    """Limits of the memory of this process's control groups, as Slurm and systemd set them."""
+    places = Path("/proc/self/cgroup")
+    for line in places.read_text().splitlines() if places.is_file() else ():
+        _, controllers, place = line.split(":", 2)
+        # A system has the second version of them, whose one group has no controllers' names, or the first.
+        kind = {"": ("", "memory.max"), "memory": ("memory", "memory.limit_in_bytes")}.get(controllers)
+        if kind is None:
+            continue
+        folder = _CONTROL_GROUPS / kind[0] / place.lstrip("/")
+        for group in (folder, *folder.parents):
+            try:
+                yield int((group / kind[1]).read_text())
+            except (OSError, ValueError):  # none here, or "max"
+                continue
