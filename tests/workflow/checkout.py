@@ -84,9 +84,9 @@ class Checkout:
 
 
 def without(*kept: str) -> dict[str, None]:
-    """Every experiment of `config/config.yaml` and `config/demo.yaml` but those named, set to null."""
-    files = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "demo")]
-    return {name: None for file in files for name in file["experiments"] if name not in kept}
+    """Every experiment of `config/config.yaml` but those named, set to null."""
+    names = yaml.safe_load((ROOT / "config/config.yaml").read_text())["experiments"]
+    return {name: None for name in names if name not in kept}
 
 
 def small_run() -> dict[str, Any]:
