@@ -34,6 +34,7 @@ def write_scores(
     score: Callable[[int], Scores],
     provenance: Mapping[str, Any],
     place: str,
+    usage: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Score every test sample of a class, one after another, and store the result.
 
@@ -48,6 +49,7 @@ def write_scores(
         score: gives the scores of the sample with this index.
         provenance: what the scores came from; stored as JSON.
         place: which method gives the scores, as errors name it.
+        usage: says, when all are scored, what it took; stored as JSON.
 
     Raises:
         InputError: scores are not what :class:`multiflow.methods.contract.Scores` describes, or the maps of two samples
@@ -70,6 +72,7 @@ def write_scores(
                     _create(file, "foreground", len(samples), shape, np.bool_, fillvalue=True, compression="gzip")
                 file["foreground"][index] = found.foreground
             progress.step()
+        file.attrs["usage"] = json.dumps(dict(usage()), sort_keys=True)
         file["image_score"] = image_scores
         write_strings(file, "sample", list(samples))
 
@@ -105,6 +108,15 @@ class ScoreFile(Hdf5File):
     def provenance(self) -> dict[str, Any]:
         """What the scores came from."""
         values: dict[str, Any] = json.loads(self.attribute("provenance"))
+        return values
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the scoring took; empty where it was not measured."""
+        with self.guard():
+            if "usage" not in self.file.attrs:
+                return {}
+        values: dict[str, Any] = json.loads(self.attribute("usage"))
         return values
 
     def map(self, index: int) -> NDArray[np.float32]:

@@ -185,14 +185,17 @@ def test_scores_of_other_samples_or_views_are_refused(truth: GroundTruthFile, tm
 
 def test_the_run_file_says_where_its_numbers_came_from(tmp_path: Path) -> None:
     path = tmp_path / "seed0.json"
-    counted = Counted({"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25})
-    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", {"device": "cpu", "revision": "abc"})
+    counted = Counted({"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25}, {"aupro": (0.25, 0.75)})
+    provenance = {"device": "cpu", "revision": "abc"}
+    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", provenance, {"seconds": 2.5})
     assert json.loads(path.read_text()) == {
         "experiment": "multiflow",
         "class": "part",
         "seed": 0,
         "metrics": {"aupro": 0.5, "pixel_ap": None},
         "diagnostics": {"views_at_zero": 0.25},
+        "intervals": {"aupro": [0.25, 0.75]},
+        "usage": {"seconds": 2.5},
         "command": "snakemake it",
         "provenance": {"device": "cpu", "revision": "abc"},
     }

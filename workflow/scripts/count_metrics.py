@@ -26,4 +26,5 @@ with job(snakemake.log[0]):
             "config": run.decided_by(experiment),
             "ground_truth_sha256": read_digests(snakemake.input.digests)["ground_truth"],
         },
+        scores.usage,
     )

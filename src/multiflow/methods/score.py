@@ -14,6 +14,7 @@ import torch
 from multiflow.base.devices import device_name, exact_float32, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.provenance import file_sha256
+from multiflow.base.usage import Meter
 from multiflow.foreground.settings import Foreground
 from multiflow.methods.checks import checked_scorer
 from multiflow.methods.contract import Scores
@@ -67,6 +68,7 @@ def score_samples(
     place = f"{experiment.name} on {files.class_name}"
     with exact_float32(compute.threads), torch.inference_mode():
         scorer = checked_scorer(experiment.method.scorer(model, experiment.settings, device), place)
+        meter = Meter(device)
         if (survey := getattr(scorer, "survey", None)) is not None:
             survey(samples)
         source: Iterator[Sample] = iter(samples)
@@ -91,6 +93,7 @@ def score_samples(
                 "weights_sha256": weights,
             },
             place,
+            lambda: meter.record(compute.threads, len(samples)),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
+from multiflow.base.usage import Meter, Usage
 from multiflow.methods.checks import checked_number
 
 __all__ = ["Work"]
@@ -42,6 +43,10 @@ class Work:
     history: list[dict[str, Any]] = field(default_factory=list)
     place: str = "a training"
 
+    def __post_init__(self) -> None:
+        self.meter = Meter(self.device)
+        """Of all attempts at this training; those that were killed count until their last checkpoint."""
+
     def record(self, **values: float) -> None:
         """Note a step of the training, such as ``epoch`` and ``loss``: figures draw it.
 
@@ -57,7 +62,8 @@ class Work:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a checkpoint: tensors and plain values, as :func:`torch.save` takes them."""
         with atomic_path(self.checkpoint) as temporary:
-            torch.save({"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}, temporary)
+            stored = {"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}
+            torch.save(stored | {"usage": asdict(self.meter.read())}, temporary)
 
     def resume(self, restore: Callable[[Any], None]) -> bool:
         """Go on from the checkpoint of the same training, if there is one.
@@ -80,6 +86,7 @@ class Work:
             return False
         restore(stored["state"])
         self.history = stored["history"]
+        self.meter = Meter(self.device, Usage(**stored["usage"]))
         logger.info("resumed from %s after %d steps", self.checkpoint, len(self.history))
         return True
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
 from multiflow.metrics.adeval_counter import AdevalCounter
+from multiflow.metrics.intervals import Interval, auroc_interval
 from multiflow.metrics.pixel import Counter, StripCounter, pixel_metrics
 from multiflow.metrics.ranking import auroc, average_precision, f1_max, mean_of_highest, sample_labels, sample_scores
 from multiflow.metrics.settings import Evaluation
@@ -42,10 +43,12 @@ class Counted:
     Attributes:
         metrics: fractions by name; None where undefined: no anomalous or no normal one is there.
         diagnostics: what helps to judge them: ``views_at_zero``, the share of views whose score is exactly 0.
+        intervals: 95 % confidence intervals over the test samples, by metric; None where there is none.
     """
 
     metrics: dict[str, float | None]
     diagnostics: dict[str, float]
+    intervals: dict[str, Interval | None] = field(default_factory=dict)
 
 
 def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
@@ -85,7 +88,11 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
         of_type = labels & (types == name)
         metrics[f"sample_auroc:{name}"] = _auroc_of_type(anomalous, of_type.any(axis=1), chosen)
         metrics[f"image_auroc:{name}"] = _auroc_of_type(labels, of_type, image_scores)
-    return Counted(metrics, {"views_at_zero": float((image_scores == 0).mean())})
+    intervals = {
+        "sample_auroc": auroc_interval(anomalous[:, None], chosen[:, None]),
+        "image_auroc": auroc_interval(labels, image_scores),
+    }
+    return Counted(metrics, {"views_at_zero": float((image_scores == 0).mean())}, intervals)
 
 
 def write_metrics(
@@ -96,15 +103,17 @@ def write_metrics(
     counted: Counted,
     command: str,
     provenance: Mapping[str, Any],
+    usage: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a run's JSON.
 
     Args:
         path: the file.
         experiment, class_name, seed: which run it is.
-        counted: its metrics and diagnostics.
+        counted: its metrics, diagnostics and intervals.
         command: the one that makes these numbers again.
         provenance: all that they came from.
+        usage: what the scoring took.
     """
     record = {
         "experiment": experiment,
@@ -112,8 +121,10 @@ def write_metrics(
         "seed": seed,
         "metrics": counted.metrics,
         "diagnostics": counted.diagnostics,
+        "intervals": counted.intervals,
         "command": command,
         "provenance": dict(provenance),
+        "usage": dict(usage or {}),
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")

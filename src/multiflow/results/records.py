@@ -16,7 +16,7 @@ from multiflow.base.files import atomic_path
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["COLUMNS", "METRICS", "collect_metrics", "load_metrics", "load_runs", "run_settings"]
+__all__ = ["COLUMNS", "METRICS", "collect_metrics", "load_metrics", "load_runs", "read_record", "run_settings"]
 
 COLUMNS = ("experiment", "class", "seed", "metric", "value", "source")
 """Columns of ``metrics.csv``."""
@@ -98,7 +98,7 @@ def run_settings(json_path: Path) -> Any:
     Raises:
         InputError: the JSON is damaged.
     """
-    provenance = _read_object(json_path).get("provenance")
+    provenance = read_record(json_path).get("provenance")
     return provenance.get("config") if isinstance(provenance, dict) else None
 
 
@@ -164,7 +164,12 @@ def _read_runs(json_paths: Iterable[str | Path]) -> list[tuple[Path, _Run]]:
     return [runs[key] for key in sorted(runs, key=lambda key: (order[key[0]], key[1], key[2]))]
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON of a run.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -181,7 +186,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_run(path: Path) -> _Run:
-    content = _read_object(path)
+    content = read_record(path)
     problems = []
     for key, kind, name in (
         ("experiment", str, "text"),
