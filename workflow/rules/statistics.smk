@@ -48,7 +48,10 @@ rule list_intervals:
             f"{RESULTS}/tables/auroc_intervals.html",
             caption="../report/auroc_intervals.rst",
             category="Tables",
-            labels={"table": "Intervals", "shows": "AUROC per class, with what seeds and samples leave open"},
+            labels={
+                "table": "Intervals",
+                "shows": "AUROC per class, with what seeds and samples leave open",
+            },
         ),
     log:
         f"{RESULTS}/logs/list_intervals.log",

@@ -187,6 +187,7 @@ class Method(Protocol):
     ``package.module:Class`` or ``folder/file.py:Class``. It may also have:
 
     - ``cost(settings, images) -> Cost``: for ``make plan``, which else takes the times of jobs that have run;
+    - ``bibtex(settings) -> str``: its BibTeX entry for ``make cite``, which else makes one of ``reference``;
     - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that
       differ from their defaults are named;
     - ``facts(settings, views) -> dict[str, str]`` and ``ablations``: what rows of its ablation tables depend on, and
