@@ -107,9 +107,10 @@ def _preparation(config: Config, folder: Path, name: str, class_name: str) -> fl
         stations.append(f"segment_foreground/{experiment.segmentation}")
     seconds = [_seconds(folder / "benchmarks" / station / f"{class_name}.tsv") for station in stations]
     known = [value for value in seconds if value is not None]
-    if len(known) < len(seconds):
+    samples = folder / "samples" / f"{class_name}.csv"
+    if len(known) < len(seconds) or not samples.is_file():
         return None
-    return sum(known) / load_samples(folder / "samples" / f"{class_name}.csv")["sample"].nunique() if known else 0.0
+    return sum(known) / len(load_samples(samples)[["split", "sample"]].drop_duplicates())
 
 
 def _seconds(path: Path) -> float | None:

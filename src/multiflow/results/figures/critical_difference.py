@@ -14,7 +14,8 @@ from multiflow.results.tables import MethodComparison, TableContext
 
 __all__ = ["plot_critical_differences"]
 
-_WIDTH, _LABELS, _TOP, _GAP = 3.2, 2.3, 0.55, 0.3
+_WIDTH, _TOP, _GAP = 3.2, 0.5, 0.25
+_RANK, _LETTER = 0.55, 0.062  # inches of the number beside a name, and of a letter
 _TITLE, _BARS, _BAR, _ROW = 0.5, 0.14, 0.1, 0.19  # inches: above the axis, above the first bar, a bar, a name
 _NOTE = 0.3
 
@@ -32,7 +33,8 @@ def plot_critical_differences(comparisons: Sequence[MethodComparison], context: 
         paths: the files.
     """
     heights = [_panel_height(comparison) for comparison in comparisons]
-    sheet = Sheet(_WIDTH + 2 * _LABELS, _TOP + sum(heights) + _GAP * len(heights))
+    labels = _RANK + _LETTER * max(map(len, context.methods.values()))
+    sheet = Sheet(_WIDTH + 2 * labels, _TOP + sum(heights) + _GAP * len(heights))
     sheet.text(0.1, 0.1, f"{context.dataset}: mean ranks over the classes", fontsize=10, weight="bold")
     top = _TOP
     for comparison, height in zip(comparisons, heights, strict=True):
@@ -63,7 +65,9 @@ def _draw_panel(sheet: Sheet, top: float, height: float, comparison: MethodCompa
         sheet.text(0.1, top + height - _NOTE, note, fontsize=7, color=GREY)
     if not means:
         return
-    axes = sheet.axes(_LABELS, top + _TITLE, _WIDTH, height - _TITLE - (_NOTE if comparison.reason else 0))
+    axes = sheet.axes(
+        (sheet.width - _WIDTH) / 2, top + _TITLE, _WIDTH, height - _TITLE - (_NOTE if comparison.reason else 0)
+    )
     axes.set(xlim=(1, len(means)), ylim=(axes.get_window_extent().height / sheet.figure.dpi, 0))
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

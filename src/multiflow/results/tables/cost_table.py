@@ -17,13 +17,13 @@ _GB, _MILLION = 1e9, 1e6
 _COLUMNS = (
     Column("method", "Method", kind="words"),
     Column("class", "Class", kind="words"),
-    Column("training_seconds", "Training", "s"),
-    Column("scoring_seconds", "Scoring", "s a sample", kind="number"),
-    Column("preparation_seconds", "Preparation", "s a sample", kind="number"),
-    Column("training_memory", "Memory", "training, GB", kind="number"),
-    Column("scoring_memory", "Memory", "scoring, GB", kind="number"),
-    Column("gpu_memory", "GPU memory", "GB", kind="number"),
-    Column("parameters", "Parameters", "million", kind="number"),
+    Column("training_seconds", "Training", "(s)"),
+    Column("scoring_seconds", "Scoring", "(s a sample)", kind="number"),
+    Column("preparation_seconds", "Preparation", "(s a sample)", kind="number"),
+    Column("training_memory", "Memory", "(training, GB)", kind="number"),
+    Column("scoring_memory", "Memory", "(scoring, GB)", kind="number"),
+    Column("gpu_memory", "GPU memory", "(GB)", kind="number"),
+    Column("parameters", "Parameters", "(million)", kind="number"),
     Column("device", "Device", kind="words", csv_only=True),
 )
 
