@@ -101,12 +101,13 @@ def test_methods_of_ones_own(checkout: Path) -> None:
     """One says nothing but its reference, another has several papers; experiments of one method are one entry."""
     experiments = {
         "multiflow": {},
-        "again": {"training": {"epochs": 3}},
+        "again": {"heading": "Longer", "training": {"epochs": 3}},
         "mine": {"method": "mine.py:Mine"},
         "first": {"method": "mine.py:Several"},
         "second": {"method": "mine.py:Several", "model": "second"},
     }
     text = cite(configuration(experiments=experiments))
+    assert len(re.findall(r"^@", text, re.MULTILINE)) == len(keys(text)), "no entry is there twice"
     assert [key for key in keys(text) if key in ("kruse2025multiflow", "mineyours", "first", "second")] == [
         "kruse2025multiflow", "mineyours", "first", "second",
     ]  # fmt: skip
