@@ -1,12 +1,9 @@
 """Statistics of the methods: what chance explains of their differences, and what they cost."""
 
-METHOD_RUNS = [run for run in RUN.runs if run[0] in RUN.table_methods]
-METHOD_METRICS = of_runs(rules.count_metrics.output.metrics, METHOD_RUNS)
-
 
 rule compare_methods:
     input:
-        runs=METHOD_METRICS,
+        runs=method_metrics,
     output:
         ranks=f"{RESULTS}/tables/method_ranks.csv",
         tests=f"{RESULTS}/tables/method_tests.csv",
@@ -40,7 +37,7 @@ rule compare_methods:
 
 rule list_intervals:
     input:
-        runs=METHOD_METRICS,
+        runs=method_metrics,
     output:
         csv=f"{RESULTS}/tables/auroc_intervals.csv",
         latex=f"{RESULTS}/tables/auroc_intervals.tex",
@@ -68,11 +65,8 @@ rule list_intervals:
 
 rule list_costs:
     input:
-        runs=METHOD_METRICS,
-        histories=of_runs(
-            rules.train_model.output.history,
-            list(dict.fromkeys((RUN.trained_as(*run), *run[1:]) for run in METHOD_RUNS)),
-        ),
+        runs=method_metrics,
+        histories=method_histories,
     output:
         csv=f"{RESULTS}/tables/costs.csv",
         latex=f"{RESULTS}/tables/costs.tex",
@@ -96,7 +90,6 @@ rule list_costs:
         "../../envs/multiflow.yaml"
     params:
         context=TABLE_CONTEXT,
-        runs=METHOD_RUNS,
     message:
         "listing what the methods cost"
     script:

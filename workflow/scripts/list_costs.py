@@ -13,7 +13,7 @@ from multiflow.results.tables import context_from_values, cost_table, write_csv,
 with job(snakemake.log[0]):
     run, output = load_config(snakemake.config), snakemake.output
     context = context_from_values(snakemake.params.context)
-    costs = load_costs(run, run.folder, [tuple(entry) for entry in snakemake.params.runs])
+    costs = load_costs(run, run.folder, run.method_runs)
     table = cost_table(costs, context)
     write_csv(table, Path(output.csv))
     write_latex(table, Path(output.latex))

@@ -36,14 +36,17 @@ class Meter:
 
     Args:
         device: where the work is done.
-        before: what an earlier attempt at the same work took until the state from which this one goes on.
     """
 
-    def __init__(self, device: torch.device, before: Usage | None = None) -> None:
-        self._device, self._before = device, before or Usage(0.0, 0)
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._before = device, Usage(0.0, 0)
         self._started = time.monotonic()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+
+    def add(self, before: Usage) -> None:
+        """Count what an earlier attempt at the same work took until the state from which this one goes on."""
+        self._before = before
 
     def read(self) -> Usage:
         """What it took until now, all attempts together."""

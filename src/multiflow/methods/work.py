@@ -86,7 +86,8 @@ class Work:
             return False
         restore(stored["state"])
         self.history = stored["history"]
-        self.meter = Meter(self.device, Usage(**stored["usage"]))
+        if usage := stored.get("usage"):  # a checkpoint of an earlier version has none
+            self.meter.add(Usage(**usage))
         logger.info("resumed from %s after %d steps", self.checkpoint, len(self.history))
         return True
 

@@ -79,14 +79,13 @@ def write_tables(config: Config, results: Path) -> str:
     _write(results, "ablation_tests", [tests])
     comparison = compare_with_paper(shown("comparison"), context)
     _write(results, "comparison", comparison_tables(comparison, context))
-    of_methods = {path: run for path, run in paths.items() if run[0] in context.methods}
-    shown_paths = [path for path in found if path in of_methods and path not in others]
+    of_methods = {path: paths[path] for path in found if paths[path][0] in context.methods and path not in others}
     ranks, pairs, class_ranks = method_tables(compare_methods(metrics, context), context)
     _write(results, ranks.name, [ranks, pairs, class_ranks])
     for table in (pairs, class_ranks):
         write_csv(table, results / f"tables/{table.name}.csv")
-    intervals = interval_table(metrics, load_intervals(shown_paths), context)
-    costs = cost_table(load_costs(config, results, [of_methods[path] for path in shown_paths]), context)
+    intervals = interval_table(metrics, load_intervals(of_methods), context)
+    costs = cost_table(load_costs(config, results, of_methods.values()), context)
     for table in (intervals, costs):
         _write(results, table.name, [table])
     finished = [f"{len(found) - len(others)} of {len(paths)} runs are finished."]

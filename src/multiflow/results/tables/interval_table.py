@@ -58,8 +58,8 @@ def interval_table(metrics: DataFrame, intervals: Intervals, context: TableConte
         *left_out_notes(list(context.methods), context),
         "AUROC: mean ± standard deviation over the seeds, percent: how far another training would move it.",
         f"{100 * CONFIDENCE:g} %: confidence interval of one training, how far other test samples would move it: a "
-        "bootstrap (BCa, 1,999 resamples) over samples with all their views, normal and anomalous ones apart; each end "
-        "is the mean over the seeds.",
+        "bootstrap (BCa) over samples with all their views, normal and anomalous ones apart; each end is the mean over "
+        "the seeds.",
     ]
     if any(cell.value is None for row in rows for cell in row.numbers):
         notes.append(
