@@ -60,9 +60,9 @@ def write_records(folder: Path, config: Config, **usage: Any) -> list[tuple[str,
         ]
         pd.DataFrame(rows).to_csv(folder / f"samples/{class_name}.csv", index=False)
         for station, seconds in (("extract_features/b5", 30), ("segment_foreground/threshold", 10)):
-            path = folder / f"benchmarks/{station}/{class_name}.tsv"
+            path = folder / f"logs/{station}/.{class_name}.log.seconds"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t4000\n")
+            path.write_text(f"{seconds}\n")
     return runs
 
 
@@ -85,7 +85,7 @@ def test_what_was_not_noted_is_missing_and_nothing_else(tmp_path: Path) -> None:
     imported.write_text('{"imported": "flow.pt"}\n')
     uncounted.write_text("")
     (tmp_path / f"metrics/multiflow/{PARTS[0]}/seed0.json").write_text('{"usage": {}}')
-    (tmp_path / f"benchmarks/extract_features/b5/{PARTS[1]}.tsv").unlink()
+    (tmp_path / f"logs/extract_features/b5/.{PARTS[1]}.log.seconds").unlink()
     first, second, third, _ = load_costs(config, tmp_path, runs)
     assert (first.training, first.scoring, first.sample_seconds) == (None, None, None)
     assert first.preparation == 4.0

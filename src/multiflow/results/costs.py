@@ -1,8 +1,7 @@
-"""What methods took, from the records of their own jobs: histories, the runs' JSON files, and Snakemake's times."""
+"""What methods took, from the records of their own jobs: histories, the runs' JSON files, and times beside the logs."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from multiflow.base.errors import InputError
+from multiflow.base.job import job_seconds
 from multiflow.results.records import read_record
 
 if TYPE_CHECKING:
@@ -105,21 +105,12 @@ def _preparation(config: Config, folder: Path, name: str, class_name: str) -> fl
     stations = [f"extract_features/{features}" for features in experiment.needs.features]
     if experiment.segmentation is not None:
         stations.append(f"segment_foreground/{experiment.segmentation}")
-    seconds = [_seconds(folder / "benchmarks" / station / f"{class_name}.tsv") for station in stations]
+    seconds = [job_seconds(folder / "logs" / station / f"{class_name}.log") for station in stations]
     known = [value for value in seconds if value is not None]
     samples = folder / "samples" / f"{class_name}.csv"
     if len(known) < len(seconds) or not samples.is_file():
         return None
     return sum(known) / len(load_samples(samples)[["split", "sample"]].drop_duplicates())
-
-
-def _seconds(path: Path) -> float | None:
-    """The time of a job in Snakemake's file of it; None where there is none."""
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
-    except (OSError, StopIteration, KeyError, ValueError):
-        return None
 
 
 def _last(history: Path) -> dict[str, Any]:

@@ -60,9 +60,8 @@ def cost_table(costs: Sequence[RunCost], context: TableContext) -> Table:
             *left_out_notes(list(context.methods), context),
             "Training: seconds by the clock, mean ± standard deviation over the seeds, all attempts together (of one "
             "that was killed, the time until its last checkpoint). Scoring: from a sample's prepared input to its "
-            "scores. Both without the start of the job.",
-            "Preparation: the features and masks that a method asks for, made once for all methods and seeds: time of "
-            "their last job, its start included, by all samples of the class.",
+            "scores. Preparation: the features and masks that a method asks for, made once for all methods and seeds, "
+            "by all samples of the class. The start of a job is in none of them.",
             "Memory: the most that the job's process held, the largest of all seeds; processes that decode pictures "
             "for it are not counted. Parameters: numbers in the trained model's file; pretrained networks that a "
             "method reads come on top.",
