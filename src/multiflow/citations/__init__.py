@@ -136,7 +136,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected BibTeX in UTF-8, cannot read it ({error}); correct the file") from None
+        raise InputError(f"{path}: expected a text in UTF-8, cannot read it ({error}); restore or correct it") from None
 
 
 def _references(network: str) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def _software() -> str:
     """This software, from its own citation file."""
     import yaml
 
-    values = yaml.safe_load(_SOFTWARE.read_text(encoding="utf-8"))
+    values = yaml.safe_load(_read(_SOFTWARE))
     authors = " and ".join(f"{{{author['name']}}}" for author in values["authors"])
     return (
         f"@misc{{multi_flow_bench,\n  author  = {{{authors}}},\n  title   = {{{{{values['title']}}}}},\n"
