@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from multiflow.results.costs import load_costs
 from multiflow.results.intervals import load_intervals
 from multiflow.results.pages import write_table_page
-from multiflow.results.records import load_runs, run_settings
+from multiflow.results.records import load_doubts, load_runs, run_settings
 from multiflow.results.tables import (
     Table,
     ablation_tests_table,
@@ -65,7 +65,11 @@ def write_tables(config: Config, results: Path) -> str:
     expected = {kind: json.loads(json.dumps(config.decided_by(config.experiment(*kind)))) for kind in kinds}
     others = [path for path in found if run_settings(path) != expected[paths[path][:2]]]
     metrics = metrics[~metrics["source"].isin([path.as_posix() for path in others])]
-    context = replace(table_context(config), left_out=Counter(paths[path][0] for path in others))
+    context = replace(
+        table_context(config),
+        left_out=Counter(paths[path][0] for path in others),
+        doubts=load_doubts(path for path in found if path not in others),
+    )
 
     def shown(name: str) -> DataFrame:
         return metrics[metrics["experiment"].isin(table_experiments(name, context))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -35,8 +35,9 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
     """Train the decoders on a class's normal samples, each view an image of its own.
 
     A pass over all images is recorded as ``epoch``, ``loss`` (the mean over its steps), ``learning_rate`` and
-    ``seconds``. On a CPU an interrupted training gives the same bytes as one that was not. Nothing is kept of an image
-    beyond its batch: pictures are decoded and encoded again in every pass, and memory doesn't grow with their number.
+    ``seconds``. The models after all meta-epochs but the last are offered to :meth:`Work.keep`. On a CPU an interrupted
+    training gives the same bytes as one that was not. Nothing is kept of an image beyond its batch: pictures are
+    decoded and encoded again in every pass, and memory doesn't grow with their number.
 
     Args:
         samples: the training samples.
@@ -49,11 +50,10 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
             trained parameter is not finite.
     """
     training, device, place = settings.training, work.device, samples.class_name
-    _allow_tf32(training.tf32)
     encoder = create_encoder(settings.encoder, work.weights).to(device)
     shapes = encoder.shapes(settings.image_size)
     images = len(samples) * len(samples.cameras)
-    batches = _batches(images, training, place)
+    batches = training.batches(images, place)
     _check_fibres(shapes, min(images, training.image_batch), settings, place)
 
     torch.manual_seed(seed)
@@ -65,6 +65,11 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
         shapes, sum(parameter.numel() for parameter in state.decoders.parameters()), training.passes, batches,
         training.image_batch,
     )  # fmt: skip
+
+    def model() -> Model:
+        with _tf32(False):  # scores are computed in full float32, and so is what they are compared with
+            return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
+
     first = len(work.history)
     progress = work.progress("trained", training.passes * batches, "batches", done=first * batches)
     for number in range(first, training.passes):
@@ -72,7 +77,8 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
         order = torch.randperm(images, generator=generator)[: batches * training.image_batch].tolist()
         epoch, sub_epoch = divmod(number, training.sub_epochs)
         rate = 0.0
-        with closing(samples.pictures([divmod(image, len(samples.cameras)) for image in order])) as pictures:
+        views = [divmod(image, len(samples.cameras)) for image in order]
+        with closing(samples.pictures(views)) as pictures, _tf32(training.tf32):
             for batch in range(batches):
                 rate = learning_rate(training, epoch, sub_epoch * batches + batch, training.sub_epochs * batches)
                 turned = _turned(islice(pictures, training.image_batch), training, encoder, generator)
@@ -84,11 +90,12 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
                 f"{place}: pass {number + 1}: expected a finite loss, found {total}; lower training.learning_rate"
             )
         work.record(epoch=number + 1, loss=total, learning_rate=rate, seconds=round(time.monotonic() - started, 3))
+        if sub_epoch + 1 == training.sub_epochs and number + 1 < training.passes:
+            work.keep(f"pass {number + 1}", model)
         if (number + 1) % training.checkpoint_every == 0 or number + 1 == training.passes:
             work.save(state.values())
     _check_finite(state.decoders, place)
-    _allow_tf32(False)  # scores are computed in full float32, and so is what they are compared with
-    return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
+    return model()
 
 
 class DecoderTraining:
@@ -192,21 +199,15 @@ def _turned(
     )
 
 
-def _allow_tf32(allowed: bool) -> None:
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Compute in TF32 where the GPU has it, or in full float32."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
-
-
-def _batches(images: int, training: Training, place: str) -> int:
-    """Batches of images in a pass."""
-    batches, rest = divmod(images, training.image_batch)
-    if rest and not training.drop_last:
-        batches += 1
-    if batches == 0:
-        raise InputError(
-            f"{place}: train: expected at least training.image_batch = {training.image_batch} images, found {images}; "
-            "lower training.image_batch or set training.drop_last: false"
-        )
-    return batches
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _check_fibres(shapes: Sequence[tuple[int, int, int]], images: int, settings: Settings, place: str) -> None:

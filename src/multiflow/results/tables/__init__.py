@@ -7,6 +7,7 @@ from multiflow.results.tables.ablation_tests import AblationTest, ablation_tests
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.build import make_table
 from multiflow.results.tables.catalog import (
+    main_table,
     table_caption,
     table_experiments,
     table_place,
@@ -56,6 +57,7 @@ __all__ = [
     "cost_table",
     "format_text",
     "interval_table",
+    "main_table",
     "make_table",
     "method_tables",
     "metric_heading",
