@@ -1,5 +1,5 @@
 # Everything runs in .venv, a link to an environment that is installed once per lock file.
-.PHONY: help demo inspect tables plan test test-slurm lint bench bench-gpu env lock schema
+.PHONY: help demo inspect tables cite plan test test-slurm lint bench bench-gpu env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 # A variable as it was typed: neither Make nor the shell replaces anything in it.
@@ -18,6 +18,9 @@ inspect: env  ## score new photographs of one part: make inspect MODEL=<a traine
 
 tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run>
 	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help)
+
+cite: env  ## BibTeX of the data set, methods and metrics of a run: make cite RUN=<run>
+	@PYTHONPATH=src .venv/bin/python -m multiflow cite $(if $(RUN),--run "$(RUN)",--help)
 
 plan: env  ## what a run will cost before it is submitted: make plan CONFIG="config/demo.yaml ..." TABLE=<one table>
 	@PYTHONPATH=src .venv/bin/python -m multiflow plan $(CONFIG) $(if $(TABLE),--table "$(TABLE)")

@@ -24,6 +24,7 @@ include: "workflow/rules/foreground.smk"
 include: "workflow/rules/methods.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 # Last: it looks at the rules.
@@ -37,6 +38,9 @@ rule results:
         expand(rules.make_table.output, table=TABLES),
         rules.compare_ablations.output,
         rules.compare_with_paper.output,
+        rules.compare_methods.output,
+        rules.list_intervals.output,
+        rules.list_costs.output,
         [] if MISSING_LATEX else rules.typeset_tables.output.pdf,
         class_figures(),
         rules.plot_training.output,

@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from multiflow.base.errors import InputError
-from multiflow.tools import checkpoints, inspect, plan, tables
+from multiflow.tools import checkpoints, cite, inspect, plan, tables
 
 __all__ = ["main"]
 
-_TOOLS = (inspect, tables, plan, checkpoints)
+_TOOLS = (inspect, tables, plan, cite, checkpoints)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -36,6 +36,7 @@ def write_scores(
     provenance: Mapping[str, Any],
     place: str,
     earlier: Iterable[tuple[str, Callable[[int], Scores]]] = (),
+    usage: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Score every test sample of a class, one after another, and store the result.
 
@@ -53,6 +54,7 @@ def write_scores(
         provenance: what the scores came from; stored as JSON.
         place: which method gives the scores, as errors name it.
         earlier: names of earlier stages of the training, and what gives their scores; one is asked for after another.
+        usage: says, when all are scored, what it took; stored as JSON.
 
     Raises:
         InputError: scores are not what :class:`multiflow.methods.contract.Scores` describes, or the maps of two samples
@@ -62,6 +64,7 @@ def write_scores(
     content = hashlib.sha256(origin.encode())
     with create_hdf5(path, "scores", {"provenance": origin}) as file:
         _write(file, samples, views, score, place, content)
+        file.attrs["usage"] = json.dumps(dict(usage()), sort_keys=True)
         write_strings(file, "sample", list(samples))
         stages: list[str] = []
         for name, score_earlier in earlier:
@@ -145,6 +148,15 @@ class ScoreFile(Hdf5File):
     def provenance(self) -> dict[str, Any]:
         """What the scores came from."""
         values: dict[str, Any] = json.loads(self.attribute("provenance"))
+        return values
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the scoring took; empty where it was not measured."""
+        with self.guard():
+            if "usage" not in self.file.attrs:
+                return {}
+        values: dict[str, Any] = json.loads(self.attribute("usage"))
         return values
 
     def map(self, index: int) -> NDArray[np.float32]:

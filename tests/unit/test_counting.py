@@ -294,15 +294,20 @@ def test_an_aupro_above_1_is_stored_as_1_and_said(tmp_path: Path, caplog: pytest
 
 def test_the_run_file_says_where_its_numbers_came_from(tmp_path: Path) -> None:
     path = tmp_path / "seed0.json"
-    counted = Counted({"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25}, {"it vanished": 2})
+    counted = Counted(
+        {"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25}, {"it vanished": 2}, intervals={"aupro": (0.25, 0.75)}
+    )
     provenance = {"device": "cpu", "revision": "abc"}
-    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", provenance, {"it is dark": 3})
+    doubts = {"it is dark": 3}
+    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", provenance, doubts, {"seconds": 2.5})
     assert json.loads(path.read_text()) == {
         "experiment": "multiflow",
         "class": "part",
         "seed": 0,
         "metrics": {"aupro": 0.5, "pixel_ap": None},
         "diagnostics": {"views_at_zero": 0.25},
+        "intervals": {"aupro": [0.25, 0.75]},
+        "usage": {"seconds": 2.5},
         "doubts": {"it is dark": 3, "it vanished": 2},
         "command": "snakemake it",
         "provenance": {"device": "cpu", "revision": "abc"},

@@ -17,7 +17,7 @@ from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import exclude_failed, record_failed
 from multiflow.base.gpu_support import describe_build, is_supported
-from multiflow.base.job import job, unfinished_mark
+from multiflow.base.job import job, job_seconds, unfinished_mark
 from multiflow.base.warned import logged_warnings
 
 
@@ -81,6 +81,23 @@ def test_a_mark_stays_until_the_work_has_ended_well(tmp_path: Path) -> None:
     with job(log, mark=True):
         assert unfinished_mark(log).exists()
     assert not unfinished_mark(log).exists()
+
+
+def test_the_time_of_the_latest_work_that_ended_well_stays_beside_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "rule.log"
+    assert job_seconds(log) is None
+    with job(log):
+        time.sleep(0.05)
+    first = job_seconds(log)
+    assert first is not None
+    assert 0.05 <= first < 5
+    log.unlink()  # Snakemake deletes it before each attempt
+    with pytest.raises(SystemExit), job(log):
+        raise InputError("a.csv: missing; add it")
+    assert job_seconds(log) == first
+    with job(log):
+        pass
+    assert (job_seconds(log) or 0) < first
 
 
 def test_an_unexpected_error_keeps_its_traceback_in_the_log(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_nothing_is_kept_where_nobody_asks_for_it(tmp_path: Path) -> None:
     work = work_in(tmp_path, staged=False)
     run(work)
     assert [path.name for path in tmp_path.iterdir()] == ["seed0.pt"]
-    assert set(torch.load(work.checkpoint, weights_only=True)) == {"fingerprint", "history", "state"}
+    assert set(torch.load(work.checkpoint, weights_only=True)) == {"fingerprint", "history", "state", "usage"}
 
 
 def test_a_stage_that_is_no_model_is_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "config", "envs", "profiles", "src", "workflow", "slurm"]
+PARTS = ["CITATION.cff", "Snakefile", "config", "envs", "profiles", "src", "workflow", "slurm"]
 TIMEOUT = 600  # s; a workflow that hangs fails instead
 
 

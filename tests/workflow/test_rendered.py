@@ -79,10 +79,39 @@ def test_all_tables_are_filled_with_this_runs_numbers(rendered: Checkout) -> Non
     assert "Table 1" in (results / "summary.txt").read_text()
 
 
+def test_statistics_and_costs_come_from_the_runs_own_records(rendered: Checkout) -> None:
+    results = rendered.folder / "results/small"
+    seeds = [json.loads((results / f"metrics/multiflow/stud_brick/seed{seed}.json").read_text()) for seed in (0, 1)]
+    histories = [
+        json.loads((results / f"models/multiflow/stud_brick/seed{seed}.jsonl").read_text().splitlines()[-1])["usage"]
+        for seed in (0, 1)
+    ]
+    costs = {row["class"]: row for row in rows(results / "tables/costs.csv")}
+    assert list(costs) == ["stud_brick", "coin_cell", "average"]
+    own = costs["stud_brick"]
+    assert float(own["training_seconds"]) == pytest.approx(sum(usage["seconds"] for usage in histories) / 2, abs=1e-3)
+    seconds = sum(seed["usage"]["seconds"] / seed["usage"]["samples"] for seed in seeds) / 2
+    assert float(own["scoring_seconds"]) == pytest.approx(seconds, abs=1e-3)
+    assert [seed["usage"]["samples"] for seed in seeds] == [4, 4]
+    assert all(float(own[name]) > 0 for name in ("preparation_seconds", "training_memory", "parameters"))
+    assert own["gpu_memory"] == ""
+    intervals = {(row["metric"], row["class"]): row for row in rows(results / "tables/auroc_intervals.csv")}
+    assert len(intervals) == 4
+    for metric in ("sample_auroc", "image_auroc"):
+        found = [seed["intervals"][metric] for seed in seeds]
+        if None not in found:
+            low = 100 * sum(ends[0] for ends in found) / 2
+            assert float(intervals[metric, "stud_brick"]["low"]) == pytest.approx(low, abs=1e-3)
+    assert len(rows(results / "tables/method_ranks.csv")) == 4
+    assert "there is nothing to compare with" in (results / "tables/method_ranks.html").read_text()
+    assert "@inproceedings{kruse2025multiflow," in rendered.tool("cite", "--run", "small")
+
+
 def test_figures_are_pictures(rendered: Checkout) -> None:
     figures = rendered.folder / "results/small/figures"
     names = [f"multiflow/{kind}/{name}" for kind in ("anomaly_maps", "foreground", "detection") for name in PARTS]
     names += ["training/classes", "training/experiments", "classes/detection", "classes/segmentation", "ablations"]
+    names += ["critical_differences", "costs"]
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
         assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF"), name

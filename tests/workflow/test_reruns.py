@@ -88,6 +88,7 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
         ),
     }  # fmt: skip
     always = {"collect_metrics", "compare_ablations", "compare_with_paper", "plot_metrics", "list_runs"}
+    always |= {"compare_methods", "list_intervals", "list_costs"}
     always |= {"summarize", "write_report", "all", "make_table"} | (set() if missing_latex() else {"typeset_tables"})
     for name, (values, expected) in changes.items():
         overlay = rendered.write_config(values, f"{name}.yaml")

@@ -237,3 +237,14 @@ def class_figures():
 def metrics_shown(table):
     """The metrics of the runs that a table shows."""
     return of_runs(rules.count_metrics.output.metrics, table_runs(table, RUN))
+
+
+def method_metrics(wildcards):
+    """The metrics of all runs of the methods that the tables show."""
+    return of_runs(rules.count_metrics.output.metrics, RUN.method_runs)
+
+
+def method_histories(wildcards):
+    """What the models of these runs noted in their trainings; runs that share a model share it."""
+    trained = dict.fromkeys((RUN.trained_as(*run), *run[1:]) for run in RUN.method_runs)
+    return of_runs(rules.train_model.output.history, trained)

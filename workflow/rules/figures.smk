@@ -94,6 +94,7 @@ rule plot_training:
 rule plot_metrics:
     input:
         metrics=rules.collect_metrics.output.metrics,
+        runs=method_metrics,
     output:
         detection=report(
             f"{FIGURES}/classes/detection.png",

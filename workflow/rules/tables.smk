@@ -113,6 +113,11 @@ rule typeset_tables:
         tables=expand(rules.make_table.output.latex, table=TABLES),
         ablations=rules.compare_ablations.output.latex,
         comparison=rules.compare_with_paper.output.latex,
+        statistics=lambda wildcards: [
+            rules.compare_methods.output.latex,
+            rules.list_intervals.output.latex,
+            rules.list_costs.output.latex,
+        ],
     output:
         pdf=report(
             f"{RESULTS}/tables.pdf",

@@ -27,4 +27,5 @@ with job(snakemake.log[0]):
             "ground_truth_sha256": read_digests(snakemake.input.digests)["ground_truth"],
         },
         read_doubts(snakemake.input.digests),
+        scores.usage,
     )

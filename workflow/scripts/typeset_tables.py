@@ -10,6 +10,7 @@ with job(snakemake.log[0]):
         [
             ("Tables", [Path(path) for path in snakemake.input.tables]),
             ("Tests of the ablations", [Path(snakemake.input.ablations)]),
+            ("Statistics of the methods", [Path(path) for path in snakemake.input.statistics]),
             ("Comparison with the paper", [Path(snakemake.input.comparison)]),
         ],
         snakemake.params.title,

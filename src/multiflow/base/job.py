@@ -14,9 +14,10 @@ from typing import TextIO
 
 from multiflow.base.errors import InputError, printable
 from multiflow.base.failed_gpus import record_failed
+from multiflow.base.files import atomic_path
 from multiflow.base.warned import WarningCounter
 
-__all__ = ["job", "unfinished_mark"]
+__all__ = ["job", "job_seconds", "unfinished_mark"]
 
 logger = logging.getLogger("multiflow")
 
@@ -35,6 +36,8 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
 
     With ``mark``, a file beside the log is there until the work has ended well: where Snakemake gives a failed job its
     earlier outputs back, it tells that they are out of date.
+
+    Another one says how long the work of the latest attempt that ended well took, see :func:`job_seconds`.
 
     A file beside the log is locked while the job runs, so that a job that outlived a killed Snakemake and the one
     that replaces it do not work at the same time. Not the log itself: Snakemake deletes it before each attempt.
@@ -57,8 +60,11 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
             source.addHandler(counter)
             source.setLevel(logging.INFO)
         _lock(locked)
+        started = time.monotonic()
         try:
             yield
+            with atomic_path(_seconds_file(path)) as temporary:
+                temporary.write_text(f"{time.monotonic() - started:.3f}\n", encoding="ascii")
             if mark:
                 unfinished_mark(path).unlink(missing_ok=True)
         except Exception as error:
@@ -128,3 +134,15 @@ def _gpu_failure(error: Exception) -> str | None:
 def unfinished_mark(log: str | Path) -> Path:
     """The file that is there while a job with ``mark`` runs, and after it where it did not end well."""
     return Path(log).with_name(f".{Path(log).name}.unfinished")
+
+
+def job_seconds(log: str | Path) -> float | None:
+    """How long the work of a job took, without the start of its process; None where it has not ended well yet."""
+    try:
+        return float(_seconds_file(Path(log)).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _seconds_file(log: Path) -> Path:
+    return log.with_name(f".{log.name}.seconds")

@@ -274,6 +274,12 @@ class Config(Block):
         ]
 
     @property
+    def method_runs(self) -> list[tuple[str, str, int]]:
+        """Every experiment, class and seed of the methods of the tables."""
+        methods = set(self.table_methods)
+        return [run for run in self.runs if run[0] in methods]
+
+    @property
     def trained_runs(self) -> list[tuple[str, str, int]]:
         """Every experiment, class and seed that is trained: experiments that share a model share its training."""
         return list(dict.fromkeys((self.trained_as(*run), *run[1:]) for run in self.runs))

@@ -190,6 +190,7 @@ class Method(Protocol):
       samples, before anything is computed for it; ``place`` begins its message;
     - ``title(settings) -> tuple[str, str]``: its heading and reference, where they depend on its settings;
     - ``cost(settings, images) -> Cost``: for ``make plan``, which else takes the times of jobs that have run;
+    - ``bibtex(settings) -> str``: its BibTeX entry for ``make cite``, which else makes one of ``reference``;
     - ``stages(settings) -> int``: how many models of earlier stages its training gives to ``work.keep``; without it
       ``evaluation.select: best_on_test`` has nothing to choose from;
     - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that

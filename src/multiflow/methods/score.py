@@ -14,6 +14,7 @@ import torch
 from multiflow.base.devices import device_name, exact_float32, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.provenance import file_sha256
+from multiflow.base.usage import Meter
 from multiflow.foreground.settings import Foreground
 from multiflow.methods.checks import checked_scorer
 from multiflow.methods.contract import Scores
@@ -66,9 +67,12 @@ def score_samples(
     samples = files.split("test")
     place = f"{experiment.name} on {files.class_name}"
 
+    meters: dict[str | None, Meter] = {}
+
     def scorer_of(stage: str | None = None) -> Callable[[int], Scores]:
         model = replace(read_model(model_path, stage), weights=files.weights)
         scorer = checked_scorer(experiment.method.scorer(model, experiment.settings, device), place)
+        meters[stage] = Meter(device)
         if (survey := getattr(scorer, "survey", None)) is not None:
             survey(samples)
         source: Iterator[Sample] = iter(samples)
@@ -93,6 +97,7 @@ def score_samples(
             },
             place,
             ((stage, scorer_of(stage)) for stage in metadata.get("stages", ())),
+            lambda: meters[None].record(compute.threads, len(samples)),
         )
 
 

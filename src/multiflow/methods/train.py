@@ -45,9 +45,10 @@ def train_model(
     """Train an experiment's method on a class's training samples and store the model.
 
     The model's metadata name the method, its settings, class, seed and threads, a fingerprint of all that decides it,
-    and the recipe by which new pictures go the same way. ``history`` gets what the method recorded, a JSON line each.
-    ``checkpoint`` lets a killed training go on and is removed at the end. On a CPU an interrupted training gives the
-    same bytes as one that was not. Where the experiment asks for models of earlier stages, the file holds them, too.
+    and the recipe by which new pictures go the same way. ``history`` gets what the method recorded, a JSON line each,
+    and as its last line what the training took. ``checkpoint`` lets a killed training go on and is removed at the end.
+    On a CPU an interrupted training gives the same bytes as one that was not. Where the experiment asks for models of
+    earlier stages, the file holds them, too.
 
     Args:
         experiment: method and settings, for this class.
@@ -87,8 +88,10 @@ def train_model(
         "recipe": files.recipe(compute.threads).metadata(),
     }
     model = checked_model(found, place, [*metadata, "stages"])
+    parameters = sum(tensor.numel() for tensor in model.tensors.values() if tensor.is_floating_point())
+    usage = work.meter.record(compute.threads, len(samples)) | {"parameters": parameters}
     with atomic_path(history) as temporary:
-        temporary.write_text(work.history_lines(), encoding="utf-8")
+        temporary.write_text(work.history_lines() + json.dumps({"usage": usage}) + "\n", encoding="utf-8")
     whole = Model(model.tensors, {**model.metadata, **metadata})
     if stages is None:
         write_model(output, whole)

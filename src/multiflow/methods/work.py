@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
+from multiflow.base.usage import Meter, Usage
 from multiflow.methods.checks import checked_model, checked_number
 from multiflow.methods.contract import Model
 from multiflow.methods.stages import Stages
@@ -46,6 +47,10 @@ class Work:
     place: str = "a training"
     stages: Stages | None = None
 
+    def __post_init__(self) -> None:
+        self.meter = Meter(self.device)
+        """Of all attempts at this training; those that were killed count until their last checkpoint."""
+
     def record(self, **values: float) -> None:
         """Note a step of the training, such as ``epoch`` and ``loss``: figures draw it.
 
@@ -76,6 +81,7 @@ class Work:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a checkpoint: tensors and plain values, as :func:`torch.save` takes them."""
         values = {"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}
+        values["usage"] = asdict(self.meter.read())
         if self.stages is not None:
             values["stages"] = self.stages.names
         with atomic_path(self.checkpoint) as temporary:
@@ -105,6 +111,8 @@ class Work:
             return False
         restore(stored["state"])
         self.history = stored["history"]
+        if usage := stored.get("usage"):  # a checkpoint of an earlier version has none
+            self.meter.add(Usage(**usage))
         logger.info("resumed from %s after %d steps", self.checkpoint, len(self.history))
         return True
 

@@ -2,3 +2,10 @@
 
 Nothing is imported here: the configuration reads ``multiflow.metrics.settings`` at every start.
 """
+
+from __future__ import annotations
+
+__all__ = ["CONFIDENCE"]
+
+CONFIDENCE = 0.95
+"""Level of all confidence intervals."""

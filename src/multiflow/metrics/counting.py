@@ -17,6 +17,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
 from multiflow.metrics.adeval_counter import AdevalCounter
+from multiflow.metrics.intervals import Interval, auroc_interval
 from multiflow.metrics.linear_aupro import LinearCounter
 from multiflow.metrics.pixel import Counter, StripCounter, fraction, pixel_metrics
 from multiflow.metrics.ranking import auroc, average_precision, f1_max, mean_of_highest, sample_labels, sample_scores
@@ -46,12 +47,14 @@ class Counted:
         diagnostics: what helps to judge them: ``views_at_zero``, the share of views whose score is exactly 0.
         doubts: how often there is what to doubt about the ground truth, in words that a footnote repeats.
         selected: the stage of the training that each metric was chosen from; empty where the last one counts.
+        intervals: 95 % confidence intervals over the test samples, by metric; None where there is none.
     """
 
     metrics: dict[str, float | None]
     diagnostics: dict[str, float]
     doubts: dict[str, int]
     selected: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, Interval | None] = field(default_factory=dict)
 
 
 def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
@@ -112,6 +115,10 @@ def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluati
         of_type = labels & (types == name)
         metrics[f"sample_auroc:{name}"] = _auroc_of_type(anomalous, of_type.any(axis=1), chosen)
         metrics[f"image_auroc:{name}"] = _auroc_of_type(labels, of_type, image_scores)
+    intervals = {
+        "sample_auroc": auroc_interval(anomalous[:, None], chosen[:, None]),
+        "image_auroc": auroc_interval(labels, image_scores),
+    }
     checked = {name: None if value is None else fraction(value) for name, value in metrics.items()}
     threshold = evaluation.ground_truth_threshold
     doubts = (
@@ -119,7 +126,7 @@ def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluati
         if vanished
         else {}
     )
-    return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts)
+    return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts, intervals=intervals)
 
 
 def write_metrics(
@@ -131,16 +138,18 @@ def write_metrics(
     command: str,
     provenance: Mapping[str, Any],
     doubts: Mapping[str, int] | None = None,
+    usage: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a run's JSON.
 
     Args:
         path: the file.
         experiment, class_name, seed: which run it is.
-        counted: its metrics and diagnostics.
+        counted: its metrics, diagnostics and intervals.
         command: the one that makes these numbers again.
         provenance: all that they came from.
         doubts: what there is to doubt about the class's data, beside what was found in counting.
+        usage: what the scoring took.
     """
     record: dict[str, Any] = {
         "experiment": experiment,
@@ -148,9 +157,11 @@ def write_metrics(
         "seed": seed,
         "metrics": counted.metrics,
         "diagnostics": counted.diagnostics,
+        "intervals": counted.intervals,
         "doubts": {**(doubts or {}), **counted.doubts},
         "command": command,
         "provenance": dict(provenance),
+        "usage": dict(usage or {}),
     }
     if counted.selected:
         record["selected"] = counted.selected

@@ -9,16 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multiflow.results.costs import load_costs
+from multiflow.results.intervals import load_intervals
 from multiflow.results.pages import write_table_page
 from multiflow.results.records import load_doubts, load_runs, run_settings
 from multiflow.results.tables import (
     Table,
     ablation_tests_table,
     compare_ablations,
+    compare_methods,
     compare_with_paper,
     comparison_tables,
+    cost_table,
     format_text,
+    interval_table,
     make_table,
+    method_tables,
     summary_line,
     table_context,
     table_experiments,
@@ -50,13 +56,14 @@ def write_tables(config: Config, results: Path) -> str:
         InputError: a run's JSON is damaged.
     """
     paths = {
-        results / "metrics" / experiment / class_name / f"seed{seed}.json": (experiment, class_name)
+        results / "metrics" / experiment / class_name / f"seed{seed}.json": (experiment, class_name, seed)
         for experiment, class_name, seed in config.runs
     }
     found = [path for path in paths if path.is_file()]
     metrics = load_runs(found)
-    expected = {run: json.loads(json.dumps(config.decided_by(config.experiment(*run)))) for run in paths.values()}
-    others = [path for path in found if run_settings(path) != expected[paths[path]]]
+    kinds = {run[:2] for run in paths.values()}
+    expected = {kind: json.loads(json.dumps(config.decided_by(config.experiment(*kind)))) for kind in kinds}
+    others = [path for path in found if run_settings(path) != expected[paths[path][:2]]]
     metrics = metrics[~metrics["source"].isin([path.as_posix() for path in others])]
     context = replace(
         table_context(config),
@@ -76,9 +83,22 @@ def write_tables(config: Config, results: Path) -> str:
     _write(results, "ablation_tests", [tests])
     comparison = compare_with_paper(shown("comparison"), context)
     _write(results, "comparison", comparison_tables(comparison, context))
+    of_methods = {path: paths[path] for path in found if paths[path][0] in context.methods and path not in others}
+    ranks, pairs, class_ranks = method_tables(compare_methods(metrics, context), context)
+    _write(results, ranks.name, [ranks, pairs, class_ranks])
+    for table in (pairs, class_ranks):
+        write_csv(table, results / f"tables/{table.name}.csv")
+    intervals = interval_table(metrics, load_intervals(of_methods), context)
+    costs = cost_table(load_costs(config, results, of_methods.values()), context)
+    for table in (intervals, costs):
+        _write(results, table.name, [table])
     finished = [f"{len(found) - len(others)} of {len(paths)} runs are finished."]
     finished += left_out_notes(list(config.experiments), context)
-    texts += [format_text(tests), f"{summary_line(comparison)}\n{' '.join(finished)}\n"]
+    texts += [
+        format_text(tests),
+        *map(format_text, (ranks, pairs, intervals, costs)),
+        f"{summary_line(comparison)}\n{' '.join(finished)}\n",
+    ]
     return "\n".join(texts)
 
 

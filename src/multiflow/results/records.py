@@ -16,7 +16,16 @@ from multiflow.base.files import atomic_path
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["COLUMNS", "METRICS", "collect_metrics", "load_doubts", "load_metrics", "load_runs", "run_settings"]
+__all__ = [
+    "COLUMNS",
+    "METRICS",
+    "collect_metrics",
+    "load_doubts",
+    "load_metrics",
+    "load_runs",
+    "read_record",
+    "run_settings",
+]
 
 COLUMNS = ("experiment", "class", "seed", "metric", "value", "source")
 """Columns of ``metrics.csv``."""
@@ -101,7 +110,7 @@ def run_settings(json_path: Path) -> Any:
     Raises:
         InputError: the JSON is damaged.
     """
-    provenance = _read_object(json_path).get("provenance")
+    provenance = read_record(json_path).get("provenance")
     return provenance.get("config") if isinstance(provenance, dict) else None
 
 
@@ -113,7 +122,7 @@ def load_doubts(json_paths: Iterable[str | Path]) -> dict[str, dict[str, int]]:
     """
     found: dict[str, dict[str, int]] = {}
     for path in map(Path, json_paths):
-        content = _read_object(path)
+        content = read_record(path)
         of_class, doubts = found.setdefault(str(content.get("class")), {}), content.get("doubts", {})
         if not isinstance(doubts, dict) or not all(isinstance(count, int) for count in doubts.values()):
             raise InputError(
@@ -186,7 +195,12 @@ def _read_runs(json_paths: Iterable[str | Path]) -> list[tuple[Path, _Run]]:
     return [runs[key] for key in sorted(runs, key=lambda key: (order[key[0]], key[1], key[2]))]
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """The JSON of a run.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -203,7 +217,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_run(path: Path) -> _Run:
-    content = _read_object(path)
+    content = read_record(path)
     problems = []
     for key, kind, name in (
         ("experiment", str, "text"),

@@ -6,6 +6,7 @@ This file is read at every start of the workflow: what computes is imported wher
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.cflow import description
@@ -57,6 +58,10 @@ class CflowMethod:
         from multiflow.methods.cflow.cost import cflow_cost
 
         return cflow_cost(settings, images)
+
+    def bibtex(self, settings: CflowSettings) -> str:
+        """How it is cited."""
+        return (files(__name__) / "reference.bib").read_text(encoding="utf-8")
 
     def describe(self, settings: CflowSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""

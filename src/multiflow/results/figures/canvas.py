@@ -18,6 +18,7 @@ __all__ = [
     "BACKGROUND",
     "BETTER",
     "GREY",
+    "MARKERS",
     "MEASURED",
     "NORMAL",
     "PUBLISHED",
@@ -36,6 +37,8 @@ ANOMALOUS = PUBLISHED = WORSE = "#D55E00"
 BETTER = "#009E73"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours of lines that are told apart by them; yellow is missing, which is faint as a line."""
+MARKERS = ("o", "s", "^", "v", "P", "X", "D")
+"""What tells series of dots apart, beside their colour."""
 GREY = "#666666"
 BACKGROUND = "#D4D4D4"
 """What is masked out; none of the colours that stand for a score."""

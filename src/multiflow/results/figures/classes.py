@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from multiflow.results.figures.canvas import GREY, PUBLISHED, SERIES, Sheet, figure_style, save_figure, say
+from multiflow.results.figures.canvas import GREY, MARKERS, PUBLISHED, SERIES, Sheet, figure_style, save_figure, say
+from multiflow.results.intervals import Intervals
 from multiflow.results.tables import Cell, Results, TableContext, class_heading, make_table, metric_heading
 from multiflow.results.tables.catalog import method_tables
 
@@ -30,18 +31,21 @@ logger = logging.getLogger(__name__)
 _ROW, _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 0.21, 2.9, 1.35, 0.25, 0.45, 0.45
 _BETWEEN = 0.085  # inches between the dots of a row
 _COLORS = tuple(color for color in SERIES if color != PUBLISHED)
-_MARKERS = ("o", "s", "^", "v", "P", "X", "D")
 
 
 @dataclass(frozen=True)
 class _Series:
-    """What has one colour and marker: a method's cells by metric and row, measured, or published and hollow."""
+    """What has one colour and marker: a method's cells by metric and row, measured, or published and hollow.
+
+    Intervals are over the test samples.
+    """
 
     label: str
     color: str
     marker: str
     cells: Mapping[tuple[str, str], Cell]
     hollow: bool = False
+    intervals: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     @property
     def style(self) -> dict[str, Any]:
@@ -53,8 +57,12 @@ class _Series:
 
 
 @figure_style()
-def plot_classes(metrics: DataFrame, names: Sequence[str], context: TableContext, *paths: Path) -> None:
+def plot_classes(
+    metrics: DataFrame, names: Sequence[str], context: TableContext, *paths: Path, intervals: Intervals | None = None
+) -> None:
     """Draw a panel per metric with a row per class: the mean over the seeds, a bar of one std to either side.
+
+    Behind it, where there is one, a broad pale bar is the confidence interval over the test samples.
 
     The methods are those of the tables, in a colour and marker each. What was published of them has the same marker,
     hollow; it is there under the conditions under which the tables show it.
@@ -64,11 +72,12 @@ def plot_classes(metrics: DataFrame, names: Sequence[str], context: TableContext
         names: the metrics of the panels, :data:`DETECTION` or :data:`SEGMENTATION`.
         context: the run.
         paths: the files.
+        intervals: as from :func:`multiflow.results.intervals.load_intervals`.
     """
     shown = {name for method in context.methods for name in context.classes_of(method)}
     classes = [name for name in context.classes if name in shown]
     rows = [*classes, context.average]
-    series = _series(metrics, names, classes, context)
+    series = _series(metrics, names, classes, context, intervals or {})
     row = max(_ROW, (len(series) + 0.6) * _BETWEEN)
     # The legend is at the right of the heading, or, where it does not fit there, below.
     columns = min(len(series), 2 if len(names) > 1 else 1)
@@ -89,7 +98,9 @@ def plot_classes(metrics: DataFrame, names: Sequence[str], context: TableContext
     save_figure(sheet.figure, *paths)
 
 
-def _series(metrics: DataFrame, names: Sequence[str], classes: Sequence[str], context: TableContext) -> list[_Series]:
+def _series(
+    metrics: DataFrame, names: Sequence[str], classes: Sequence[str], context: TableContext, intervals: Intervals
+) -> list[_Series]:
     """The methods of the tables, then what was published of them."""
     results = Results(metrics)
     series = []
@@ -107,8 +118,10 @@ def _series(metrics: DataFrame, names: Sequence[str], classes: Sequence[str], co
             averages = {(metric, context.average): results.average(experiment, metric, own) for metric in names}
             # A mean over other classes is not held against the others'.
             cells |= {key: cell for key, cell in averages.items() if cell.competes}
-        color, marker = _COLORS[index % len(_COLORS)], _MARKERS[index % len(_MARKERS)]
-        series.append(_Series(label, color, marker, cells))
+        color, marker = _COLORS[index % len(_COLORS)], MARKERS[index % len(MARKERS)]
+        found = {(metric, name): intervals.get((experiment, name, metric)) for metric, name in cells}
+        known = {key: ends for key, ends in found.items() if ends is not None}
+        series.append(_Series(label, color, marker, cells, intervals=known))
     published = published_cells(metrics, context)
     first: dict[str, _Series] = {}
     for heading, item in zip(_headings(context), series, strict=True):
@@ -154,6 +167,7 @@ def _draw_panel(axes: Axes, metric: str, rows: Sequence[str], series: Sequence[_
     """One metric: a row per class, and one for their average below a line; ``step`` rows lie between two series."""
     found = [item.cells[metric, name] for item in series for name in rows if (metric, name) in item.cells]
     values = [end for cell in found for end in _ends(cell)]
+    values += [end for item in series for (name, _), ends in item.intervals.items() if name == metric for end in ends]
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     if not values:
@@ -170,6 +184,8 @@ def _draw_panel(axes: Axes, metric: str, rows: Sequence[str], series: Sequence[_
         cells = [item.cells.get((metric, name), Cell(None)) for item in series]
         for place, (item, cell) in enumerate(zip(series, cells, strict=True)):
             y = row + step * (place - (len(series) - 1) / 2)
+            if ends := item.intervals.get((metric, name)):
+                axes.plot(ends, [y, y], color=item.color, alpha=0.25, linewidth=3.5, solid_capstyle="butt")
             if cell.value is not None:
                 axes.errorbar(cell.value, y, xerr=cell.std, elinewidth=1.0, capsize=1.8, **item.style)
         if all(cell.value is None for cell in cells):

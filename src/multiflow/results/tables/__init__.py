@@ -25,7 +25,11 @@ from multiflow.results.tables.context import (
     context_values,
     table_context,
 )
+from multiflow.results.tables.cost_table import cost_table
 from multiflow.results.tables.files import write_csv, write_latex
+from multiflow.results.tables.interval_table import interval_table
+from multiflow.results.tables.method_ranks import MethodComparison, compare_methods
+from multiflow.results.tables.method_tables import method_tables
 from multiflow.results.tables.model import Cell, Column, Row, Table, Words
 from multiflow.results.tables.pdf import missing_latex, write_pdf
 from multiflow.results.tables.text import format_text
@@ -36,6 +40,7 @@ __all__ = [
     "Cell",
     "Column",
     "ExperimentContext",
+    "MethodComparison",
     "Results",
     "Row",
     "Table",
@@ -44,13 +49,17 @@ __all__ = [
     "ablation_tests_table",
     "class_heading",
     "compare_ablations",
+    "compare_methods",
     "compare_with_paper",
     "comparison_tables",
     "context_from_values",
     "context_values",
+    "cost_table",
     "format_text",
+    "interval_table",
     "main_table",
     "make_table",
+    "method_tables",
     "metric_heading",
     "missing_latex",
     "summary_line",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from multiflow.results.metric_names import metric_heading
 from multiflow.results.tables.aggregate import Results
@@ -13,7 +13,15 @@ from multiflow.results.tables.catalog import table_experiments
 from multiflow.results.tables.context import TableContext
 from multiflow.results.tables.model import Cell, Column, Row, Table, Words
 from multiflow.results.tables.notes import data_note, doubt_notes, left_out_notes
-from multiflow.results.tables.significance import LEVEL, SignedRankTest, holm, signed_rank_test, smallest_p
+from multiflow.results.tables.significance import (
+    LEVEL,
+    SignedRankTest,
+    Verdict,
+    holm,
+    signed_rank_test,
+    smallest_p,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,11 +57,9 @@ class AblationTest:
         return smallest_p(self.ranks.pairs)
 
     @property
-    def verdict(self) -> Literal["better", "worse", "undecided"]:
+    def verdict(self) -> Verdict:
         """What the ablation is, compared to the default."""
-        if self.p_holm >= LEVEL:
-            return "undecided"
-        return "better" if self.ranks.direction > 0 else "worse"
+        return verdict(self.ranks, self.p_holm)
 
 
 def compare_ablations(metrics: DataFrame, context: TableContext) -> tuple[AblationTest, ...]:

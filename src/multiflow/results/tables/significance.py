@@ -1,11 +1,12 @@
-"""What few seeds and few classes can tell: tests of differences, and Holm's correction."""
+"""What few seeds and few classes can tell: tests of differences, ranks, and Holm's correction."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import count
+from typing import Literal, NamedTuple, TypeAlias
 
 from multiflow.results.tables.model import Cell
 
@@ -15,14 +16,21 @@ __all__ = [
     "WELCH",
     "DifferenceTest",
     "SignedRankTest",
+    "Verdict",
     "difference_test",
+    "fewest_pairs",
+    "friedman_test",
     "holm",
+    "mean_ranks",
     "signed_rank_test",
     "smallest_p",
+    "verdict",
 ]
 
 LEVEL = 0.05
 """Level of all tests, two-sided."""
+
+Verdict: TypeAlias = Literal["better", "worse", "undecided"]
 
 WELCH = "Welch's t-test"
 ONE_VALUE = "t-test of one value"
@@ -151,3 +159,42 @@ def signed_rank_test(differences: Sequence[float]) -> SignedRankTest:
 def smallest_p(pairs: int) -> float:
     """The smallest two-sided p that a signed-rank test of so many differing pairs can reach: all of one sign."""
     return min(1.0, 2.0 ** (1 - pairs))
+
+
+def fewest_pairs(tests: int) -> int:
+    """The fewest differing pairs with which one of so many signed-rank tests can pass Holm's correction."""
+    return next(pairs for pairs in count(1) if tests * smallest_p(pairs) < LEVEL)
+
+
+def verdict(test: SignedRankTest, p_holm: float) -> Verdict:
+    """What a test says of the first of its pairs, by its p after Holm's correction."""
+    if p_holm >= LEVEL:
+        return "undecided"
+    return "better" if test.direction > 0 else "worse"
+
+
+def mean_ranks(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Ranks within each row, 1 for the highest value; equal values share their mean rank.
+
+    Args:
+        rows: percentage points.
+    """
+    import numpy as np
+    from scipy.stats import rankdata
+
+    return [tuple(row) for row in rankdata(-np.round(np.asarray(rows, dtype=np.float64), _SAME), axis=1).tolist()]
+
+
+def friedman_test(rows: Sequence[Sequence[float]]) -> float:
+    """P of Friedman's test that all columns are equal; 1 where no row tells two of them apart.
+
+    Args:
+        rows: percentage points, three columns or more.
+    """
+    import numpy as np
+    from scipy.stats import friedmanchisquare
+
+    values = np.round(np.asarray(rows, dtype=np.float64), _SAME)
+    if (values == values[:, :1]).all():
+        return 1.0
+    return float(friedmanchisquare(*values.T).pvalue)
