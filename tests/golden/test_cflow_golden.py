@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from golden_formula import formula, formula_images
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -208,28 +208,6 @@ def test_three_steps_of_adam(case: Flow) -> None:
 # Encoder
 
 
-def formula(name: str, shape: tuple[int, ...], gain: float) -> NDArray[np.float32]:
-    """Weights by name, as the golden data's description defines them."""
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if len(shape) >= 2:
-        values = values * gain / np.sqrt(np.prod(shape[1:]))
-    elif name.endswith("running_var"):
-        values = np.exp(0.2 * values)
-    elif name.endswith(("bias", "running_mean")):
-        values = 0.1 * values
-    else:
-        values = 1 + 0.1 * values
-    return values.astype(np.float32)
-
-
-def formula_image(size: int) -> NDArray[np.float64]:
-    row, column, channel = np.arange(size)[:, None], np.arange(size), np.arange(3)[:, None, None]
-    image: NDArray[np.float64] = np.sin(0.11 * row + 0.23 * (channel + 1) * column) + 0.5 * np.cos(
-        0.05 * row * column + channel
-    )
-    return image[None]
-
-
 @cache
 def encoder_weights(path: Path) -> dict[str, Tensor]:
     data, made = arrays(path), {}
@@ -254,7 +232,7 @@ def test_encoder(path: Path, padding: str, dtype: torch.dtype) -> None:
     missing = model.load_state_dict(encoder_weights(path), strict=False)
     assert (missing.missing_keys, missing.unexpected_keys) == (["fc.weight", "fc.bias"], [])
     encoder = LevelEncoder(model, Encoder(backbone=backbone, padding=padding)).to(dtype)
-    image = formula_image(8 * data["reflect/layer2"].shape[-1])
+    image = formula_images(8 * data["reflect/layer2"].shape[-1])
     np.testing.assert_allclose(image[0, :, :2, :3], data["image_check"], rtol=0, atol=1e-14)
     assert image.sum() == pytest.approx(float(data["image_sum"]), abs=1e-9)
     with torch.no_grad():

@@ -126,7 +126,8 @@ class DecoderTraining:
         for level, features in enumerate(levels):
             rows = fibres(features)
             order = permute(len(rows)).to(rows.device)
-            for index in order[: len(rows) // size * size].split(size):
+            used = len(rows) // size * size if self._training.drop_last_fibres else len(rows)
+            for index in order[:used].split(size):
                 mean = loss(self.decoders.likelihood(level, rows[index], index))
                 # Where gradients are dropped, Adam leaves the other decoders alone; zeros leave them their momentum.
                 self.optimizer.zero_grad(set_to_none=not self._training.coasting)
