@@ -23,6 +23,7 @@ __all__ = ["METHODS", "load_method"]
 METHODS = {
     "multiflow": "multiflow.methods.multiflow:MultiFlowMethod",
     "cflow": "multiflow.methods.cflow:CflowMethod",
+    "clscnf": "multiflow.methods.clscnf:ClscnfMethod",
 }
 """Name in the configuration and import path. A module here is read at every start: keep it light."""
 

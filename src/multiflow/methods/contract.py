@@ -171,6 +171,7 @@ class Cost:
         model_bytes: of the stored model.
         map_bytes: of the stored maps of one test sample.
         tf32: whether the training computes in TF32 where a GPU has it.
+        alternatives: ``training_tflop`` under other settings that a reader may think of, by what they are.
     """
 
     training_tflop: float
@@ -178,6 +179,7 @@ class Cost:
     model_bytes: float
     map_bytes: float
     tf32: bool = False
+    alternatives: Mapping[str, float] = field(default_factory=dict)
 
 
 class Method(Protocol):

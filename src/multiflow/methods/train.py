@@ -72,7 +72,7 @@ def train_model(
         experiment.name, files.class_name, len(samples), len(samples.cameras), device_name(device),
     )  # fmt: skip
     place = f"{experiment.name} on {files.class_name}"
-    work = Work(device, compute.threads, checkpoint, fingerprint, files.weights, place=place)
+    work = Work(device, compute.threads, checkpoint, fingerprint, files.weights, place=place, workers=compute.workers)
     found = experiment.method.train(samples, experiment.settings, seed, work)
     metadata = {
         "method": experiment.method_name,

@@ -32,6 +32,7 @@ class Work:
         weights: files of the pretrained networks that the method's needs name, by network.
         history: what :meth:`record` noted, a line of the history file each.
         place: experiment and class, for errors.
+        workers: processes beside it that may prepare what it reads, see :func:`multiflow.base.processes.ordered_map`.
     """
 
     device: torch.device
@@ -41,6 +42,7 @@ class Work:
     weights: Mapping[str, Path] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     place: str = "a training"
+    workers: int = 0
 
     def record(self, **values: float) -> None:
         """Note a step of the training, such as ``epoch`` and ``loss``: figures draw it.

@@ -91,9 +91,9 @@ class Tuning(Block):
         return self.frozen_epochs + self.tuned_epochs
 
     @property
-    def draws(self) -> int:
-        """Synthetic defects of a training image."""
-        return self.epochs * self.sub_epochs * self.repeats
+    def passes(self) -> int:
+        """Passes."""
+        return self.epochs * self.sub_epochs
 
 
 class Flows(Decoder):
