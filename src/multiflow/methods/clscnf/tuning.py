@@ -52,11 +52,14 @@ class ClassifierTraining:
             tuned: whether the encoder is trained, too. Otherwise it has no gradients, so weight decay doesn't move it.
 
         Returns:
-            The loss before the step.
+            The loss before the step; no number, and no step, where the classifier gives none.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        mean = loss(self.classifier(images, tuned), target)
+        probability = self.classifier(images, tuned)
+        if not bool(probability.isfinite().all()):
+            return math.nan  # for which PyTorch's cross-entropy stops a GPU
+        mean = loss(probability, target)
         self.optimizer.zero_grad()
         mean.backward()
         self.optimizer.step()

@@ -13,7 +13,7 @@ __all__ = ["object_mask"]
 def object_mask(picture: NDArray[np.uint8], bright: bool, filled: bool) -> NDArray[np.uint8]:
     """The part's mask [S, S]: 0 is background, the edge is soft.
 
-    A part of the other polarity gives the background, or everything. Nothing is found on a constant picture.
+    A part of the other polarity gives the background, or everything. A constant picture is all part, or none of it.
 
     Args:
         picture: RGB [S, S, 3].
