@@ -25,15 +25,20 @@ from torch import Tensor, nn
 
 from multiflow.methods.cflow.decoder import Decoders
 from multiflow.methods.cflow.encoder import LevelEncoder
+from multiflow.methods.cflow.scoring import normality
 from multiflow.methods.cflow.settings import Decoder, Encoder
 from multiflow.methods.cflow.training import DecoderTraining
 from multiflow.methods.clscnf.classifier import DefectClassifier
+from multiflow.methods.clscnf.scoring import joint_map
 from multiflow.methods.clscnf.settings import Classifier, FlowTraining, Tuning
 from multiflow.methods.clscnf.synthetic import operations
 from multiflow.methods.clscnf.synthetic.defects import Defect, blended
 from multiflow.methods.clscnf.synthetic.noise import perlin_noise, turned
 from multiflow.methods.clscnf.synthetic.objects import object_mask
 from multiflow.methods.clscnf.tuning import ClassifierTraining, loss, tuning_rate
+from multiflow.methods.clscnf.weight import GRID, best_weight, pixel_aupr
+from multiflow.metrics.linear_aupro import linear_aupro, linear_curve
+from multiflow.metrics.ranking import auroc
 
 OWN = Path(__file__).parent
 FOLDER = Path(os.environ.get("GOLDEN_DIR", OWN))
@@ -57,6 +62,11 @@ def groups(pattern: str) -> list[Any]:
     found = {(path, match[1]): None for path in FILES for key in arrays(path) if (match := re.fullmatch(pattern, key))}
     assert found or "GOLDEN_DIR" in os.environ, f"no case with {pattern}"
     return [pytest.param(arrays(path), name, id=f"{path.stem}:{name}") for path, name in found]
+
+
+def beside(name: str) -> Path:
+    """A file of CFLOW-AD's, of which these cases use a part."""
+    return next(path for folder in (FOLDER, OWN) if (path := folder / name).exists())
 
 
 def unpacked(packed: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -386,7 +396,7 @@ def close_to_one(layers: dict[str, Tensor], name: str, expected: NDArray[Any], w
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/fibers_per_step"))
 def test_no_fibre_is_dropped(data: dict[str, NDArray[Any]], name: str) -> None:
     """It begins with what CFLOW-AD's case ``a`` begins with."""
-    start = arrays(next(path for folder in (FOLDER, OWN) if (path := folder / "cflow_fibers.npz").exists()))
+    start = arrays(beside("cflow_fibers.npz"))
     features = torch.from_numpy(start["a/features"]).double()[start["a/batch_image_order"].astype(int)]
     _, channels, height, width = features.shape
     prefix = "a/sd0/"
@@ -408,3 +418,78 @@ def test_no_fibre_is_dropped(data: dict[str, NDArray[Any]], name: str) -> None:
         if key.startswith(f"{name}/sd1/"):
             own = key.removeprefix(f"{name}/sd1/")
             close(after[own], data[key], 1e-9, key)
+
+
+# Scores
+
+
+def likelihoods(data: dict[str, NDArray[Any]], split: str) -> list[Tensor]:
+    count = sum(key.startswith(f"logp_{split}") for key in data)
+    return [torch.from_numpy(data[f"logp_{split}{level}"]).double() for level in range(count)]
+
+
+def released_map(data: dict[str, NDArray[Any]], split: str, weight: float) -> NDArray[np.float64]:
+    """The joint map as the released code shifts it: by the highest normality of the images that it scores."""
+    maximum = torch.stack([level.max() for level in likelihoods(data, "train")]).double()
+    close(maximum, data["train_max"], 1e-12)
+    sums = normality(likelihoods(data, split), maximum, data[f"cls_{split}"].shape[-1])
+    found = joint_map(sums, torch.from_numpy(data[f"cls_{split}"]), weight) + float(sums.max())
+    return found.numpy()
+
+
+def released_aupro(maps: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """CFLOW-AD's AUPRO at 200 thresholds, whose false-positive rates end a little below 1."""
+    area = linear_aupro(maps, truth, thresholds=200)
+    assert area is not None
+    rates, _ = linear_curve(maps, truth, thresholds=200)
+    span = np.ptp(rates[rates <= 0.3])
+    return float(area * span / (span + 1e-7))
+
+
+def check_metrics(data: dict[str, NDArray[Any]], name: str, maps: NDArray[np.floating]) -> None:
+    truth = data["gt_mask"].astype(bool)
+    labels, scores = data["label"], maps.max(axis=(1, 2))
+    for metric, value in (
+        ("DET_AUROC", auroc(labels, scores)),
+        ("PIX_AUROC", auroc(truth.ravel(), maps.ravel())),
+        ("PIX_AUPR", pixel_aupr(truth, maps)),
+        ("AUPRO", released_aupro(maps, truth)),
+    ):
+        assert value == pytest.approx(float(data[f"{name}/{metric}"]) / 100, abs=1e-8), metric
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(w[\d.]+)/map"))
+def test_joint_maps(data: dict[str, NDArray[Any]], name: str) -> None:
+    found = released_map(data, "test", float(name[1:]))
+    close(found, data[f"{name}/map"], 5e-8)
+    close(found.max(axis=(1, 2)), data[f"{name}/image_score"], 5e-8)
+    check_metrics(data, name, found)
+    of_training = released_map(data, "train", float(name[1:]))
+    step = of_training.shape[-1] // data[f"{name}/train_map_sub"].shape[-1]
+    close(of_training[:, ::step, ::step], data[f"{name}/train_map_sub"], 5e-8)
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(fe_only)/PIX_AUPR"))
+def test_the_classifier_alone(data: dict[str, NDArray[Any]], name: str) -> None:
+    check_metrics(data, name, data["cls_test"])
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(best_w)/grid"))
+def test_the_weight_with_the_highest_aupr(data: dict[str, NDArray[Any]], name: str) -> None:
+    truth, probability = data["gt_mask"].astype(bool), data["cls_test"]
+    maximum = torch.from_numpy(data["train_max"])
+    sums = normality(likelihoods(data, "test"), maximum, truth.shape[-1]).numpy()
+    close(np.array(GRID), data[f"{name}/grid"], 1e-12)
+    found = [100 * pixel_aupr(truth, np.float32(weight) * probability - sums) for weight in GRID]
+    close(np.array(found), data[f"{name}/grid_PIX_AUPR"], 1e-8)
+    assert best_weight(sums, probability, truth) == float(data[f"{name}/w"])
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/pixel_aupr_trapezoid"))
+def test_metrics_of_a_map_with_ties(data: dict[str, NDArray[Any]], name: str) -> None:
+    """The map is that of CFLOW-AD's case of the same name."""
+    case = arrays(beside("cflow_scores.npz"))
+    maps, truth = case[f"{name}/map"].astype(np.float64), case[f"{name}/gt_mask"].astype(bool)
+    assert pixel_aupr(truth, maps) == pytest.approx(float(data[f"{name}/pixel_aupr_trapezoid"]), abs=1e-10)
+    assert released_aupro(maps, truth) == pytest.approx(float(data[f"{name}/aupro_200"]), abs=1e-10)
+    assert auroc(truth.ravel(), maps.ravel()) == pytest.approx(float(data[f"{name}/pixel_auroc"]), abs=1e-10)
