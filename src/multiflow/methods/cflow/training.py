@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -26,10 +26,10 @@ from multiflow.methods.work import Work
 
 __all__ = [
     "DecoderTraining",
-    "allow_tf32",
     "check_batches",
     "encode",
     "highest_likelihoods",
+    "tf32",
     "train_cflow",
     "train_passes",
 ]
@@ -61,7 +61,8 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
     state = DecoderTraining.start(shapes, settings.decoder, settings.training, seed, work.device)
     work.resume(state.restore)
     train_passes(samples, encoder, state, len(work.history), work, work.save)
-    return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
+    with tf32(False):
+        return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
 
 
 def train_passes(
@@ -88,7 +89,6 @@ def train_passes(
         InputError: the loss or a trained parameter is not finite.
     """
     training, place, generator = state.training, samples.class_name, state.generator
-    allow_tf32(training.tf32)
     images = len(samples) * len(samples.cameras)
     batches = _batches(images, training, place)
     logger.info(
@@ -102,7 +102,8 @@ def train_passes(
         order = torch.randperm(images, generator=generator)[: batches * training.image_batch].tolist()
         epoch, sub_epoch = divmod(number, training.sub_epochs)
         rate = 0.0
-        with closing(samples.pictures([divmod(image, len(samples.cameras)) for image in order])) as pictures:
+        views = [divmod(image, len(samples.cameras)) for image in order]
+        with closing(samples.pictures(views)) as pictures, tf32(training.tf32):
             for batch in range(batches):
                 rate = learning_rate(training, epoch, sub_epoch * batches + batch, training.sub_epochs * batches)
                 turned = _turned(islice(pictures, training.image_batch), training, encoder, generator)
@@ -117,7 +118,6 @@ def train_passes(
         if (number + 1) % training.checkpoint_every == 0 or number + 1 == training.passes:
             save(state.values())
     _check_finite(state.decoders, place)
-    allow_tf32(False)  # scores are computed in full float32, and so is what they are compared with
 
 
 class DecoderTraining:
@@ -239,9 +239,15 @@ def _turned(
     )
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether a GPU that has TF32 computes in it."""
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Compute in TF32 where the GPU has it, or in full float32, as scores and all that they are compared with are."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _batches(images: int, training: Training, place: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from multiflow.methods.clscnf import description
 from multiflow.methods.clscnf.ablations import ABLATIONS
 from multiflow.methods.clscnf.settings import Settings as ClscnfSettings
-from multiflow.methods.contract import Cost, Images, Model, Needs, Sample, Samples, Scores
+from multiflow.methods.contract import Cost, Illustration, Images, Model, Needs, Sample, Samples, Scores
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,11 @@ class ClscnfMethod:
     reference = "Oh & Kim, AD-CLSCNFs, IEEE Access 12, 2024, doi 10.1109/ACCESS.2024.3406376"
     Settings = ClscnfSettings
     ablations = ABLATIONS
+    illustration = (
+        "Synthetic defects as the classifier sees them. Where the object mask covers the background, or not the whole "
+        "part, defects are trained where none can be, or never where some are. The soft label is white where the "
+        "classifier shall be sure of a defect."
+    )
 
     def needs(self, settings: ClscnfSettings) -> Needs:
         """Pictures, the encoder's weights, and the foreground where it says where defects may be."""
@@ -48,6 +53,12 @@ class ClscnfMethod:
         from multiflow.methods.clscnf.scoring import ClscnfScorer
 
         return ClscnfScorer(model, settings, device)
+
+    def illustrate(self, samples: Samples, settings: ClscnfSettings, seed: int) -> Illustration:
+        """Synthetic defects; see :func:`multiflow.methods.clscnf.synthetic.illustration.illustrate`."""
+        from multiflow.methods.clscnf.synthetic.illustration import illustrate
+
+        return illustrate(samples, settings, seed)
 
     def cost(self, settings: ClscnfSettings, images: Images) -> Cost:
         """Counted from the shapes of the networks."""

@@ -10,9 +10,9 @@ import torch
 
 from multiflow.methods.cflow.training import (
     DecoderTraining,
-    allow_tf32,
     check_batches,
     highest_likelihoods,
+    tf32,
     train_passes,
 )
 from multiflow.methods.clscnf.classifier import DefectClassifier, checked_shapes, create_classifier
@@ -65,9 +65,10 @@ def train_clscnf(samples: Samples, settings: Settings, seed: int, work: Work) ->
     first = len(work.history) - settings.tuning.passes
     train_passes(samples, encoder, flows, first, work, lambda values: work.save({**values, **tuned}))
 
-    maximum = highest_likelihoods(samples, encoder, flows.decoders, work)
-    networks = Networks(classifier, encoder, flows.decoders.requires_grad_(False), maximum, settings.image_size)
-    return networks.to_model(_chosen_weight(networks, samples, settings, seed, work))
+    with tf32(False):
+        maximum = highest_likelihoods(samples, encoder, flows.decoders, work)
+        networks = Networks(classifier, encoder, flows.decoders.requires_grad_(False), maximum, settings.image_size)
+        return networks.to_model(_chosen_weight(networks, samples, settings, seed, work))
 
 
 def _tune(
@@ -91,14 +92,14 @@ def _tune(
     if "decoders" in restored:
         classifier.load_state_dict(restored["classifier"])
     else:
-        allow_tf32(settings.training.tf32)
         state = ClassifierTraining(classifier, settings.tuning)
         if restored:
             state.restore(restored)
         places = [(sample, view) for sample in range(len(samples)) for view in range(len(samples.cameras))]
         progress = work.progress("read", len(places), "pictures")
         pictures = read_pictures(samples, places, settings.synthesis, settings.image_size, progress.step)
-        tune_passes(pictures, state, len(work.history), seed, work, work.save)
+        with tf32(settings.training.tf32):
+            tune_passes(pictures, state, len(work.history), seed, work, work.save)
     classifier.requires_grad_(False).eval()
 
 
