@@ -33,10 +33,11 @@ def perlin_noise(size: int, angles: NDArray[np.float64]) -> Noise:
         angles: radians [rows + 1, columns + 1]; zero points along rows.
     """
     (row, down), (column, right) = (_cells(size, corners - 1) for corners in angles.shape)
+    cos, sin = np.cos(angles), np.sin(angles)
 
     def corner(below: int, beside: int) -> Noise:
-        angle = angles[np.ix_(row + below, column + beside)]
-        return (down[:, None] - below) * np.cos(angle) + (right - beside) * np.sin(angle)
+        place = np.ix_(row + below, column + beside)
+        return (down[:, None] - below) * cos[place] + (right - beside) * sin[place]
 
     fade_down, fade_right = _fade(down)[:, None], _fade(right)
     left = corner(0, 0) + fade_down * (corner(1, 0) - corner(0, 0))
@@ -57,15 +58,12 @@ def turned(values: Noise, degrees: float) -> Noise:
     x, y = place, place[:, None]
     column = _rounded(cos * x, sin * y + centre * (1 - cos - sin))
     row = _rounded(-sin * x, cos * y + centre * (1 + sin - cos))
-    padded = np.pad(values, 1)
-
-    def taken(below: int, beside: int) -> Noise:
-        weight_down = np.abs(1 - below - row % _STEPS / _STEPS)
-        weight_right = np.abs(1 - beside - column % _STEPS / _STEPS)
-        places = (np.clip(axis // _STEPS + shift + 1, 0, size + 1) for axis, shift in ((row, below), (column, beside)))
-        return weight_down * weight_right * padded[tuple(places)]
-
-    return taken(0, 0) + taken(0, 1) + taken(1, 0) + taken(1, 1)
+    padded = np.pad(values, 2)
+    up, left = (np.clip(axis // _STEPS + 2, 0, size + 2) for axis in (row, column))
+    down, right = (axis % _STEPS / _STEPS for axis in (row, column))
+    first = padded[up, left] + right * (padded[up, left + 1] - padded[up, left])
+    second = padded[up + 1, left] + right * (padded[up + 1, left + 1] - padded[up + 1, left])
+    return first + down * (second - first)
 
 
 def _cells(size: int, count: int) -> tuple[NDArray[np.int64], Noise]:
