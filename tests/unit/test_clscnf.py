@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from PIL import Image
 
 from multiflow.base.errors import InputError
 from multiflow.base.settings import deciding
+from multiflow.cluster.plan import plan, render_plan
+from multiflow.config import load_config, read_overlays
 from multiflow.features.pretrained import create_pretrained, fetch_weights
 from multiflow.methods.cflow.encoder import LevelEncoder
 from multiflow.methods.cflow.settings import Encoder
@@ -35,6 +38,8 @@ from multiflow.methods.clscnf.weight import GRID, best_weight
 from multiflow.methods.contract import Images, Model
 from multiflow.methods.model import read_model, write_model
 from multiflow.methods.work import Work
+from multiflow.results.figures.illustration import plot_illustration
+from multiflow.results.tables.context import table_context
 
 LITE0 = "tf_efficientnet_lite0.in1k"
 CPU = torch.device("cpu")
@@ -407,6 +412,78 @@ def test_the_cost_is_that_of_the_shapes_and_says_what_the_published_training_wou
     # 100 images of 1,000 draws with a WideResNet-50 and its decoder forward, and the decoder backward.
     least = 100 * 1000 * (29.77 + 3 * 7.69) / 1e3
     assert least < published.training_tflop
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def configured(*overlays: str, **dataset: Any) -> Any:
+    files = [ROOT / "config" / name for name in ("config.yaml", *overlays)]
+    values = read_overlays(files)
+    experiments = {name: entry for name, entry in values["experiments"].items() if re.match("multiflow|clscnf", name)}
+    return load_config(values | {"experiments": experiments, "dataset": values["dataset"] | dataset})
+
+
+def test_a_run_of_the_four_variants_trains_twice_and_its_table_shows_them() -> None:
+    config = configured("clscnf.yaml", classes=["zipper"])
+    assert {config.trained_as(*run) for run in config.runs} == {"multiflow", "clscnf", "clscnf_separate"}
+    context = table_context(config)
+    assert not context.contradictions("clscnf_parts")
+    assert set(context.ablations["clscnf_parts"].rows) == set(context.experiments) - {"multiflow"}
+
+
+def test_the_plan_says_what_the_published_training_would_cost() -> None:
+    config = configured("clscnf.yaml", classes=["zipper"])
+    text = render_plan(config)
+    match = re.search(r"- With 1,000 synthetic defects an image, the 5 trainings of clscnf would take (.+) hours", text)
+    assert match is not None
+    jobs = [job for job in plan(config) if job.rule == "train_model" and job.variant == "clscnf"]
+    assert sum(job.alternatives["1,000 synthetic defects an image"] for job in jobs) / 3600 == pytest.approx(
+        float(match[1]), abs=0.5
+    )
+    assert all(job.seconds and job.seconds < job.alternatives["1,000 synthetic defects an image"] / 5 for job in jobs)
+
+
+def test_published_settings_differ_by_class() -> None:
+    unlike = {"published": None, "cameras": ["C1"], "flips": None}
+    names = (
+        "bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush transistor wood zipper"
+    )
+    mvtec = configured("released_clscnf_mvtec_ad.yaml", classes=names.split(), **unlike)
+    found = {name: mvtec.experiment("clscnf", name).settings for name in names.split()}
+    draws = {name: settings.tuning.passes * settings.tuning.repeats for name, settings in found.items()}
+    assert {name: count for name, count in draws.items() if count != 1000} == {
+        "cable": 500, "capsule": 400, "pill": 500, "screw": 200,
+    }  # fmt: skip
+    assert {name for name, settings in found.items() if settings.tuning.learning_rate != 1e-4} == {
+        "cable", "capsule", "screw",
+    }  # fmt: skip
+    assert sum(settings.weight for settings in found.values()) == pytest.approx(10.9)
+    assert {settings.training.passes for settings in found.values()} == {200}
+    btad = configured("released_clscnf_btad.yaml", classes=["01", "02", "03"], **unlike)
+    found = {name: btad.experiment("clscnf", name).settings for name in ("01", "02", "03")}
+    assert [settings.tuning.passes * settings.tuning.repeats for settings in found.values()] == [160, 120, 120]
+    assert [settings.synthesis.objects.source for settings in found.values()] == ["brightness", "none", "brightness"]
+    assert {settings.training.passes for settings in found.values()} == {48}
+
+
+def test_synthetic_defects_are_illustrated(tmp_path: Path) -> None:
+    found = ClscnfMethod().illustrate(pictured(3, 2), settings(), 0)
+    assert len(found.rows) == len(found.notes) == 6
+    for pictures, note in zip(found.rows, found.notes, strict=True):
+        assert len(pictures) == len(found.columns)
+        normal, part, source, mask, blended_, target = pictures
+        assert normal.shape == source.shape == blended_.shape == (64, 64, 3)
+        assert not (mask & ~part).any()
+        assert ((target > 0) <= mask).all()
+        assert re.fullmatch(r"part_\d\nC[12], (label 0\.\d\d|no defect)", note)
+    assert {note.split("\n")[1][:2] for note in found.notes} == {"C1", "C2"}
+    paths = tmp_path / "figure.png", tmp_path / "figure.pdf"
+    plot_illustration(found, "part", "AD-CLSCNFs", *paths)
+    with Image.open(paths[0]) as picture:
+        assert picture.height > 6 * 120
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 50
+    assert paths[1].stat().st_size > 5000
 
 
 def test_ablation_rows_are_what_they_say() -> None:
