@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from multiflow.base.settings import NEUTRAL, SCORING, Block
 from multiflow.methods.cflow.settings import Decoder, Encoder, Training
 
-__all__ = ["Classifier", "Flows", "ObjectMask", "Settings", "SoftLabel", "Synthesis", "Tuning"]
+__all__ = [
+    "Classifier",
+    "FlowTraining",
+    "Flows",
+    "ObjectMask",
+    "Settings",
+    "SoftLabel",
+    "Synthesis",
+    "TunedEncoder",
+    "Tuning",
+]
 
 SoftLabel: TypeAlias = Literal["signed", "absolute"]
 
@@ -36,7 +46,11 @@ class Synthesis(Block):
         "`texture_folder` (`dtd`, the Describable Textures Dataset in the released code), nothing else (`in_domain`), "
         "or the textures that scikit-image ships (`package`).",
     )
-    texture_folder: str = Field("data/dtd", description="Folder of the textures of `dtd`; it is only read.")
+    texture_folder: str = Field(
+        "data/dtd",
+        description="Folder of the textures of `dtd`; it is only read. After a change of its pictures, `--forcerun "
+        "train_model`.",
+    )
     in_domain_share: float = Field(
         0.5,
         ge=0,
@@ -112,6 +126,10 @@ class FlowTraining(Training):
     rotation: float = Field(0.0, ge=0, le=180, description="Training images are turned by up to so many degrees.")
 
 
+class TunedEncoder(Encoder):
+    """The pretrained network, which the classifier tunes and the flows leave as it is."""
+
+
 class Settings(Block):
     """AD-CLSCNFs: a classifier of synthetic defects tunes an encoder, on whose levels flows are trained."""
 
@@ -123,7 +141,7 @@ class Settings(Block):
         description="What scores: flows and classifier together, or one of them alone.",
         json_schema_extra=SCORING,
     )
-    weight: float | Literal["synthetic"] = Field(
+    weight: NonNegativeFloat | Literal["synthetic"] = Field(
         "synthetic",
         description="Of the classifier in the joint score. `synthetic`: of 0.05, 0.1, ... 1 the one with the highest "
         "pixel AUPR on synthetic defects of the training images. The released code has a number by class of which "
@@ -136,7 +154,7 @@ class Settings(Block):
     shared_encoder: bool = Field(
         True, description="Flows on the tuned encoder; else on the pretrained one, as a baseline."
     )
-    encoder: Encoder = Field(Encoder(), description="The encoder; levels of strides 8, 16 and 32.")
+    encoder: TunedEncoder = Field(TunedEncoder(), description="The encoder; its levels have strides 8, 16 and 32.")
     synthesis: Synthesis = Field(Synthesis(), description="The synthetic defects.")
     classifier: Classifier = Field(Classifier(), description="The classifier.")
     tuning: Tuning = Field(Tuning(), description="The first stage.")

@@ -27,7 +27,7 @@ from multiflow.methods.work import Work
 
 __all__ = ["train_clscnf"]
 
-_CHOICE = 2**32  # stands where a pass has its number, which is below
+_CHOICE = 2**31  # stands where a pass has its number, which is below
 
 
 def train_clscnf(samples: Samples, settings: Settings, seed: int, work: Work) -> Model:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from multiflow.methods.clscnf.settings import ObjectMask, Synthesis
+from multiflow.methods.clscnf.settings import Synthesis
 from multiflow.methods.clscnf.synthetic.defects import Draw
 from multiflow.methods.clscnf.synthetic.objects import object_mask
 from multiflow.methods.clscnf.synthetic.textures import Texture, find_textures
@@ -81,10 +81,7 @@ def read_pictures(
             if synthesis.objects.source == "foreground":
                 parts[index] = samples[sample].foreground((size, size))[view]
             elif synthesis.objects.source == "brightness":
-                parts[index] = _found(picture, synthesis.objects)
+                objects = synthesis.objects
+                parts[index] = object_mask(picture, objects.bright, objects.filled) > 0
             step()
     return NormalPictures(images, parts, textures, synthesis)
-
-
-def _found(picture: NDArray[np.uint8], objects: ObjectMask) -> NDArray[np.bool_]:
-    return object_mask(picture, objects.bright, objects.filled) > 0
