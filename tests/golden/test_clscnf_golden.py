@@ -133,14 +133,18 @@ def test_classifier(path: Path) -> None:
 def check_statistics(classifier: DefectClassifier, data: dict[str, NDArray[Any]]) -> None:
     """In training, the decoder takes those of the batch, and the encoder its own, which stay."""
     before = {name: buffer.clone() for name, buffer in classifier.encoder.named_buffers()}
-    with torch.no_grad():
-        found = classifier.train()(torch.from_numpy(formula_images(64, 2)))
-    close(found[:, ::2, ::2], data["64/train_out"][:, 0], 1e-9)
-    after = dict(classifier.decoder.named_buffers())
-    for key in data:
-        if key.startswith("64/train_buffer_after/"):
-            name = key.removeprefix("64/train_buffer_after/")
-            close(after[own_name(name)], data[key], 1e-9, name)
+    for size in sorted({int(key.split("/")[0]) for key in data if key.endswith("/train_out")}):
+        images = formula_images(size, int(data[f"{size}/out_shape"][0]))
+        with torch.no_grad():
+            found = classifier.train()(torch.from_numpy(images))
+        expected = data[f"{size}/train_out"][:, 0]
+        step = size // expected.shape[-1]
+        close(found[:, ::step, ::step], expected, 1e-9)
+        after = dict(classifier.decoder.named_buffers())
+        prefix = f"{size}/train_buffer_after/"
+        for key in data:
+            if key.startswith(prefix):
+                close(after[own_name(key.removeprefix(prefix))], data[key], 1e-9, key)
     assert all(torch.equal(buffer, before[name]) for name, buffer in classifier.encoder.named_buffers())
 
 
