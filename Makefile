@@ -2,6 +2,10 @@
 .PHONY: help demo inspect tables plan test test-slurm lint bench bench-gpu env lock schema
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# A variable as it was typed: neither Make nor the shell replaces anything in it.
+typed = '$(subst ','\'',$(value $(1)))'
+# A cluster's modules set them, and another Python's packages would be imported.
+unexport PYTHONPATH PYTHONHOME
 
 help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -10,7 +14,7 @@ demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at
 	@workflow/run_demo.sh
 
 inspect: env  ## score new photographs of one part: make inspect MODEL=<a trained model> PHOTOS=<folder>
-	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(MODEL),"$(MODEL)",--help) $(if $(PHOTOS),"$(PHOTOS)") $(OPTIONS)
+	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(value MODEL),$(call typed,MODEL),--help) $(if $(value PHOTOS),$(call typed,PHOTOS)) $(OPTIONS)
 
 tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run>
 	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help)
@@ -37,7 +41,7 @@ bench: env  ## measure data path, training step, feature extraction and DAG
 bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the same, and how fast; make plan reads the rates
 	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)
 
-env:  ## install the environment and link it as .venv
+env:  ## install the environment and link it as .venv; another build of torch: make env TORCH_INDEX=<package index>
 	@envs/install.sh
 
 lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment

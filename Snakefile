@@ -73,12 +73,13 @@ rule check_site:
 
 
 onstart:
-    prepare_cluster()
+    prepare_jobs()
     write_configuration(config, RUN.folder, latest=True)
     forget_forced()
 
 
 onsuccess:
+    show_warnings()
     # A later seed extracts features that were not kept again, and finished trainings are then used again.
     if RUN.keep.features:
         forget_all_finished(Path(f"{RESULTS}/checkpoints"))
@@ -88,3 +89,7 @@ onsuccess:
             # As bytes: a terminal without the plus-minus sign fails no run.
             sys.stdout.flush()
             sys.stdout.buffer.write(Path(rules.summarize.output.summary).read_bytes())
+
+
+onerror:
+    show_warnings()

@@ -176,7 +176,7 @@ def count(folder: Path, samples: int) -> None:
     with create_hdf5(folder / "truth.h5", "ground_truth", {"class": "part", "cameras": CAMERAS}) as file:
         write_strings(file, "sample", keys("test", samples))
         write_strings(file, "anomaly_class", np.where(labels, "AK", "OK"))
-        file["label"] = labels
+        file["label"], file["located"] = labels, np.ones(labels.shape, bool)
         file.create_dataset("mask", data=mask, chunks=(1, *mask.shape[1:]), compression="gzip")
     settings = paper().evaluation
     with ScoreFile(folder / "scores.h5") as written, GroundTruthFile(folder / "truth.h5") as truth:

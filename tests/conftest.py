@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from multiflow.base.job import share_library
+from multiflow.base.import_path import share_library
 
 # Processes that tests start import the library as the tests do.
 share_library()

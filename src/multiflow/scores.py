@@ -5,9 +5,10 @@ Whatever writes this file is a method; metrics, tables and figures read it and k
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ def write_scores(
     score: Callable[[int], Scores],
     provenance: Mapping[str, Any],
     place: str,
+    earlier: Iterable[tuple[str, Callable[[int], Scores]]] = (),
 ) -> None:
     """Score every test sample of a class, one after another, and store the result.
 
     The file holds, for N samples of V views: ``map`` [N, V, h, w] float32 (higher is more anomalous), ``image_score``
     [N, V] float32, ``sample`` [N], and, where a sample has a foreground, ``foreground`` [N, V, h, w] bool. Where a
-    method gives no image score it is the map's maximum, inside the foreground (paper section 3.5).
+    method gives no image score it is the map's maximum, inside the foreground (paper section 3.5). ``stage`` names the
+    earlier stages of the training that were scored as well, if any; each has a group with the same data sets. The
+    attribute ``content_sha256`` is that of all scores and their provenance.
 
     Args:
         path: the scores file.
@@ -48,30 +52,55 @@ def write_scores(
         score: gives the scores of the sample with this index.
         provenance: what the scores came from; stored as JSON.
         place: which method gives the scores, as errors name it.
+        earlier: names of earlier stages of the training, and what gives their scores; one is asked for after another.
 
     Raises:
         InputError: scores are not what :class:`multiflow.methods.contract.Scores` describes, or the maps of two samples
             differ in size.
     """
+    origin = json.dumps(dict(provenance), sort_keys=True)
+    content = hashlib.sha256(origin.encode())
+    with create_hdf5(path, "scores", {"provenance": origin}) as file:
+        _write(file, samples, views, score, place, content)
+        write_strings(file, "sample", list(samples))
+        stages: list[str] = []
+        for name, score_earlier in earlier:
+            _write(file.create_group(_group(len(stages))), samples, views, score_earlier, f"{place}: {name}", content)
+            stages.append(name)
+        if stages:
+            write_strings(file, "stage", stages)
+        file.attrs["content_sha256"] = content.hexdigest()
+
+
+def _write(
+    group: h5py.Group,
+    samples: Sequence[str],
+    views: int,
+    score: Callable[[int], Scores],
+    place: str,
+    content: hashlib._Hash,
+) -> None:
+    """The scores of one model, of which ``content`` becomes the checksum."""
     image_scores = np.empty((len(samples), views), np.float32)
     shape: Shape | None = None
     progress = Progress(logger, "scored", len(samples), "samples", per_step=views)
-    with create_hdf5(path, "scores", {"provenance": json.dumps(dict(provenance), sort_keys=True)}) as file:
-        for index, key in enumerate(samples):
-            found = checked_scores(score(index), views, shape, f"{place}: sample {key}")
-            if shape is None:
-                shape = found.map.shape
-                _create(file, "map", len(samples), shape, np.float32)
-            file["map"][index] = found.map
-            image_scores[index] = found.image_score
-            if found.foreground is not None:
-                if "foreground" not in file:
-                    # Samples without a foreground are foreground as a whole.
-                    _create(file, "foreground", len(samples), shape, np.bool_, fillvalue=True, compression="gzip")
-                file["foreground"][index] = found.foreground
-            progress.step()
-        file["image_score"] = image_scores
-        write_strings(file, "sample", list(samples))
+    for index, key in enumerate(samples):
+        found = checked_scores(score(index), views, shape, f"{place}: sample {key}")
+        if shape is None:
+            shape = found.map.shape
+            _create(group, "map", len(samples), shape, np.float32)
+        group["map"][index] = found.map
+        image_scores[index] = found.image_score
+        content.update(found.map.tobytes())
+        content.update(np.asarray(found.image_score).tobytes())
+        if found.foreground is not None:
+            if "foreground" not in group:
+                # Samples without a foreground are foreground as a whole.
+                _create(group, "foreground", len(samples), shape, np.bool_, fillvalue=True, compression="gzip")
+            group["foreground"][index] = found.foreground
+            content.update(found.foreground.tobytes())
+        progress.step()
+    group["image_score"] = image_scores
 
 
 class ScoreFile(Hdf5File):
@@ -79,13 +108,15 @@ class ScoreFile(Hdf5File):
 
     Args:
         path: the file.
+        stage: one of the :attr:`stages` before the last; by default the scores are those of the training's end.
 
     Raises:
         InputError: at the first use, the file is missing, damaged or of another kind.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, stage: int | None = None) -> None:
         super().__init__(path, "scores")
+        self._place = "" if stage is None else f"{_group(stage)}/"
 
     def __len__(self) -> int:
         return self.shape("sample")[0]
@@ -99,7 +130,16 @@ class ScoreFile(Hdf5File):
     @property
     def image_scores(self) -> NDArray[np.float32]:
         """Image scores [N, V]."""
-        return self.array("image_score")
+        return self.array(f"{self._place}image_score")
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the training's stages before the last that the file has scores of."""
+        with self.guard():
+            if "stage" not in self.file:
+                return []
+        names: list[str] = self.array("stage").tolist()
+        return names
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -109,17 +149,22 @@ class ScoreFile(Hdf5File):
 
     def map(self, index: int) -> NDArray[np.float32]:
         """Anomaly map [V, h, w] of one sample."""
-        return self.array("map", index)
+        return self.array(f"{self._place}map", index)
 
     def foreground(self, index: int) -> NDArray[np.bool_] | None:
         """Where one sample has a score [V, h, w]; None where no sample of the file has a foreground."""
         with self.guard():
-            if "foreground" not in self.file:
+            if f"{self._place}foreground" not in self.file:
                 return None
-        return self.array("foreground", index)
+        return self.array(f"{self._place}foreground", index)
 
 
-def _create(file: h5py.File, name: str, samples: int, shape: Shape, dtype: Any, **options: Any) -> None:
+def _group(stage: int) -> str:
+    """Where the scores of an earlier stage are."""
+    return f"stage{stage}"
+
+
+def _create(file: h5py.Group, name: str, samples: int, shape: Shape, dtype: Any, **options: Any) -> None:
     """A data set of which a chunk is one sample."""
     file.create_dataset(name, (samples, *shape), dtype, chunks=(1, *shape), **options)
 

@@ -1,4 +1,4 @@
-"""A multi-view data set of rendered industrial parts, written in exactly Real-IAD's layout.
+"""Rendered industrial parts: several views in exactly Real-IAD's layout, or one in MVTec AD's.
 
 Nothing is imported here, so that reading the settings never loads the renderer.
 """

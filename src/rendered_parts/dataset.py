@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -15,8 +14,11 @@ from pathlib import Path
 
 from rendered_parts.errors import RenderingError, UnknownPartError
 from rendered_parts.files import write_whole
-from rendered_parts.layout import class_index, image_folder, plan_samples
+from rendered_parts.layouts import layout_of
+from rendered_parts.layouts.real_iad import class_index
 from rendered_parts.parts import PARTS, PartClass
+from rendered_parts.paths import class_folder, index_files
+from rendered_parts.samples import plan_samples
 from rendered_parts.settings import Rendering
 from rendered_parts.worker import ENVIRONMENT, Job
 
@@ -26,9 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 def render_class(part: str, settings: Rendering, root: Path, processes: int = 1) -> None:
-    """Render one class into ``root``, in Real-IAD's layout.
+    """Render one class into ``root``, in the layout of the settings.
 
-    Images and masks appear in ``<root>/realiad_<size>/<class>/`` at once when all are there, and
+    Images and masks appear in the class's folder at once when all are there, and in Real-IAD's layout
     ``<root>/realiad_jsons/<class>.json`` last. Until then, finished samples wait in a hidden folder beside,
     from which a later call with the same settings goes on. The bytes depend neither on ``processes`` nor on
     interruptions.
@@ -39,10 +41,9 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
     """
     if part not in PARTS:
         raise UnknownPartError(f"{part!r} is no part class that can be rendered; known are {', '.join(PARTS)}")
-    part_class = PARTS[part]
-    folder = Path(root) / image_folder(settings)
-    final, index_path = folder / part, Path(root) / "realiad_jsons" / f"{part}.json"
-    hidden = folder / f".{part}.partial"
+    part_class, layout = PARTS[part], layout_of(settings)
+    final = root / class_folder(settings, part)
+    hidden = final.with_name(f".{part}.partial")
     partial, stamp = hidden / part, hidden / "settings.json"
     samples = plan_samples(part_class, settings)
 
@@ -53,18 +54,22 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
         partial.mkdir(parents=True)
         write_whole(stamp, _job_key(settings))
     if partial.exists():
-        missing = [i for i, sample in enumerate(samples) if not (partial / sample.folder).is_dir()]
+        missing = [i for i, sample in enumerate(samples) if not layout.is_written(sample, partial)]
         _render(part_class, settings, partial, missing, len(samples), processes)
         for leftover in partial.rglob(".*.partial"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        index_path.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
+        for index in index_files(settings, part):
+            (root / index).unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-    index = class_index(part_class, samples, final)
-    write_whole(index_path, json.dumps(index, indent=1) + "\n")
+    for index in index_files(settings, part):
+        write_whole(root / index, class_index(part, samples, final))
     shutil.rmtree(hidden)
-    _log.info("%s: %d samples, %d views in %s", part, len(samples), 5 * len(samples), final)
+    _log.info("%s: %d samples, %d views in %s", part, len(samples), len(layout.CAMERAS) * len(samples), final)
 
 
 def _job_key(settings: Rendering) -> str:

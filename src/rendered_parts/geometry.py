@@ -5,6 +5,7 @@ Lengths are in units of about half a part's width; angles in radians; outlines a
 
 from __future__ import annotations
 
+import atexit
 from functools import lru_cache
 from typing import Any
 
@@ -199,3 +200,7 @@ def text_outline(text: str, height: float) -> CrossSection:
     left, low, right, high = outline.bounds()
     scale = height / (high - low)
     return outline.translate((-(left + right) / 2, -(low + high) / 2)).scale((scale, scale))
+
+
+# The library reports what is still there when the interpreter ends, as leaks.
+atexit.register(text_outline.cache_clear)

@@ -1,7 +1,8 @@
-"""The five views of a specimen: images and ground truth."""
+"""The views of a specimen: images and ground truth."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rendered_parts.sensor import develop
 from rendered_parts.specimen import Layer, Specimen
 from rendered_parts.surface import Surface
 
-__all__ = ["render_views"]
+__all__ = ["least_mask_pixels", "render_views"]
 
 _COARSE = 64
 _COARSE_STRATA = 4
@@ -26,7 +27,14 @@ _DEPTH_STEP = 0.008
 """A missing feature shows where the intact part would be nearer or farther than this."""
 
 
-def render_views(specimen: Specimen, image_size: int, k: int, rng: np.random.Generator) -> list[tuple[Array, Array]]:
+def least_mask_pixels(image_size: int) -> int:
+    """With fewer defect pixels than this, a view counts as normal."""
+    return max(4, round(5e-5 * image_size**2))
+
+
+def render_views(
+    specimen: Specimen, image_size: int, k: int, rng: np.random.Generator, cameras: Sequence[Camera] = CAMERAS
+) -> list[tuple[Array, Array]]:
     """Image ``[size, size, 3]`` (uint8) and mask ``[size, size]`` (bool) of each camera, not mirrored."""
     environment = environment_map(specimen.appearance)
     scene = load_scene([_mesh(index, layer) for index, layer in enumerate(specimen.layers)], environment)
@@ -40,7 +48,7 @@ def render_views(specimen: Specimen, image_size: int, k: int, rng: np.random.Gen
     stage = Stage(scene, specimen.appearance, irradiance(environment) / np.pi, reach, specimen.height)
     backdrop = draw_backdrop(specimen.appearance, rng)
     views = []
-    for camera in CAMERAS:
+    for camera in cameras:
         window = _window(camera.project(points, specimen.height, image_size), image_size)
         radiance, mask = _render(stage, intact, camera, window, k, backdrop, int(rng.integers(2**31)))
         views.append((develop(radiance, specimen.appearance, rng), mask))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from manifold3d import Manifold
 
-from rendered_parts.cameras import CAMERAS
+from rendered_parts.cameras import Camera
 from rendered_parts.geometry import Array
 from rendered_parts.surface import Surface, unit
 
@@ -22,6 +24,7 @@ def find_site(
     pose: tuple[Array, Array, float],
     rng: np.random.Generator,
     region: str,
+    cameras: Sequence[Camera],
 ) -> tuple[Array, Array, int]:
     """Draw a visible point of the surface, uniform by area.
 
@@ -30,12 +33,13 @@ def find_site(
         whole: the union of the components, which hides points from cameras.
         pose: rotation, translation of the part and the height that the cameras look at.
         region: ``anywhere``, ``top`` (what faces up) or ``edge`` (rounded upper outer edges).
+        cameras: of which at least one sees the point.
 
     Returns:
         The point, the outward normal and the index of its component.
     """
     rotation, translation, height = pose
-    cameras = [(camera.position(height) - translation) @ rotation for camera in CAMERAS]
+    eyes = [(camera.position(height) - translation) @ rotation for camera in cameras]
     positions = np.concatenate([s.positions for s in surfaces])
     normals = np.concatenate([s.normals for s in surfaces])
     component = np.repeat(np.arange(len(surfaces)), [len(s.positions) for s in surfaces])
@@ -55,7 +59,7 @@ def find_site(
         triangle = rng.choice(len(weight), p=weight)
         mix = rng.dirichlet((1, 1, 1))
         point, normal = mix @ positions[triangle], unit(mix @ normals[triangle])
-        seen = sum(_sees(camera, point, normal, whole) for camera in cameras)
+        seen = sum(_sees(eye, point, normal, whole) for eye in eyes)
         if seen and (best is None or (seen < best[0] if lonely else seen > best[0])):
             best = seen, point, normal, int(component[triangle])
         if best is not None and (best[0] == 1 if lonely else best[0] >= 2):
@@ -65,9 +69,9 @@ def find_site(
     return best[1:]
 
 
-def _sees(camera: Array, point: Array, normal: Array, whole: Manifold) -> bool:
+def _sees(eye: Array, point: Array, normal: Array, whole: Manifold) -> bool:
     """Whether a camera sees a point of the surface, and not too flatly."""
-    ray = camera - point
+    ray = eye - point
     if normal @ ray < 0.3 * np.linalg.norm(ray):
         return False
-    return not whole.ray_cast(tuple(point + 0.01 * normal), tuple(camera))
+    return not whole.ray_cast(tuple(point + 0.01 * normal), tuple(eye))

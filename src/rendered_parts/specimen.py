@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rendered_parts.appearance import Appearance, draw_appearance
+from rendered_parts.cameras import CAMERAS, Camera
 from rendered_parts.defects import SURFACE_DEFECTS, Site, SurfaceDefect, chip, foreign_object
 from rendered_parts.geometry import Array, join
 from rendered_parts.parts import Component, Part, PartClass
@@ -64,8 +66,10 @@ class _Damage:
     added: tuple[Layer, ...] = ()
 
 
-def make_specimen(part_class: PartClass, defect: str | None, rng: np.random.Generator) -> Specimen:
-    """Draw a specimen of a class, normal (``defect`` None) or with a defect of the given code."""
+def make_specimen(
+    part_class: PartClass, defect: str | None, rng: np.random.Generator, cameras: Sequence[Camera] = CAMERAS
+) -> Specimen:
+    """Draw a specimen of a class, normal (``defect`` None) or with a defect of the given code that a camera sees."""
     shape_seed, defect_rng = int(rng.integers(2**31)), np.random.default_rng(rng.integers(2**31))
     appearance = draw_appearance(rng, part_class.yaw)
     part = part_class.build(np.random.default_rng(shape_seed), None)
@@ -76,7 +80,7 @@ def make_specimen(part_class: PartClass, defect: str | None, rng: np.random.Gene
 
     damage = _Damage(part)
     if defect is not None:
-        damage = _damage(part_class, part, shape_seed, defect, rotation, translation, height, defect_rng)
+        damage = _damage(part_class, part, shape_seed, defect, (rotation, translation, height), defect_rng, cameras)
     layers = [_layer(component, damage, appearance) for component in damage.part.components]
     layers += damage.added
     placed = [
@@ -104,10 +108,9 @@ def _damage(
     part: Part,
     shape_seed: int,
     defect: str,
-    rotation: Array,
-    translation: Array,
-    height: float,
+    pose: tuple[Array, Array, float],
     rng: np.random.Generator,
+    cameras: Sequence[Camera],
 ) -> _Damage:
     """Make the defect of the given code."""
     whole = join([component.body for component in part.components])
@@ -117,7 +120,7 @@ def _damage(
         missing = str(rng.choice(part_class.features))
         return _Damage(part_class.build(np.random.default_rng(shape_seed), missing), intact=part)
     point, normal, component = find_site(
-        [_surface(c) for c in part.components], whole, (rotation, translation, height), rng, _region(defect)
+        [_surface(c) for c in part.components], whole, pose, rng, _region(defect), cameras
     )
     site = Site(point, normal, part.components[component].metal, size, contrast)
     if defect == "QS":

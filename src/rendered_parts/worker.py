@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +19,9 @@ from rendered_parts.settings import Rendering
 
 if TYPE_CHECKING:
     from rendered_parts.geometry import Array
-    from rendered_parts.layout import PlannedSample
+    from rendered_parts.samples import PlannedSample
 
-__all__ = ["ENVIRONMENT", "Job", "least_mask_pixels", "main", "render_sample", "write_sample"]
+__all__ = ["ENVIRONMENT", "Job", "main", "render_sample"]
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -47,50 +46,27 @@ class Job(BaseModel):
     samples: list[int]
 
 
-def least_mask_pixels(image_size: int) -> int:
-    """With fewer defect pixels than this, a view counts as normal."""
-    return max(4, round(5e-5 * image_size**2))
-
-
 def render_sample(sample: PlannedSample, settings: Rendering) -> list[tuple[Array, Array]]:
-    """Image ``[size, size, 3]`` and mask ``[size, size]`` of each camera, as the cameras deliver them."""
+    """Image ``[size, size, 3]`` and mask ``[size, size]`` of each camera of the layout, as the cameras deliver them."""
+    from rendered_parts.layouts import layout_of
     from rendered_parts.parts import PARTS
-    from rendered_parts.picture import render_views
+    from rendered_parts.picture import least_mask_pixels, render_views
     from rendered_parts.specimen import make_specimen
 
-    part = PARTS[sample.part]
+    part, layout = PARTS[sample.part], layout_of(settings)
     for attempt in range(_ATTEMPTS):
         rng = sample.generator(attempt)
-        specimen = make_specimen(part, sample.defect, rng)
-        views = render_views(specimen, settings.image_size, settings.samples_per_pixel, rng)
+        specimen = make_specimen(part, sample.defect, rng, layout.CAMERAS)
+        views = render_views(specimen, settings.image_size, settings.samples_per_pixel, rng, layout.CAMERAS)
         least = least_mask_pixels(settings.image_size)
         if sample.defect is None or any(mask.sum() >= least for _, mask in views):
             break
+    if not layout.MIRRORED:
+        return views
     return [
         (image[:, ::-1], mask[:, ::-1]) if mirrored else (image, mask)
         for (image, mask), mirrored in zip(views, part.mirrored, strict=True)
     ]
-
-
-def write_sample(sample: PlannedSample, views: list[tuple[Array, Array]], class_folder: Path) -> None:
-    """Write a sample's five views into its folder, which appears whole or not at all."""
-    import numpy as np
-    from PIL import Image
-
-    target = class_folder / sample.folder
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    for stem, (image, mask) in zip(sample.stems, views, strict=True):
-        Image.fromarray(np.ascontiguousarray(image)).save(partial / f"{stem}.jpg", quality=93, subsampling=0)
-        if mask.sum() >= least_mask_pixels(len(mask)):
-            Image.fromarray(mask.astype(np.uint8) * 255).save(partial / f"{stem}.png")
-    try:
-        partial.rename(target)
-    except OSError:
-        # A worker that outlived a killed run has been faster; its bytes are the same.
-        if not target.is_dir():
-            raise
-        shutil.rmtree(partial)
 
 
 def main() -> None:
@@ -98,15 +74,16 @@ def main() -> None:
     parent = os.getppid()
     job = Job.model_validate_json(sys.stdin.read())
 
-    from rendered_parts.layout import plan_samples
+    from rendered_parts.layouts import layout_of
     from rendered_parts.parts import PARTS
+    from rendered_parts.samples import plan_samples
 
     planned = plan_samples(PARTS[job.part], job.settings)
     for index in job.samples:
         views = render_sample(planned[index], job.settings)
         if os.getppid() != parent:
             return
-        write_sample(planned[index], views, job.class_folder)
+        layout_of(job.settings).write_sample(planned[index], views, job.class_folder)
         sys.stdout.write(json.dumps(index) + "\n")
         sys.stdout.flush()
 

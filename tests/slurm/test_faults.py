@@ -152,8 +152,8 @@ def test_a_killed_snakemake_leaves_no_second_writer(
     checkout.order("train_model", "freeze")
     with Running(checkout) as run:
         checkout.wait_frozen()
-        # A second one is refused as long as this one lives, even without Snakemake's own lock.
-        second = checkout.run(OVERLAYS, "--nolock", str(METRICS))
+        # A second one is refused as long as this one lives.
+        second = checkout.run(OVERLAYS, str(METRICS))
         assert second.returncode == 1
         refusal = f"another Snakemake submits jobs from here (process {run.process.pid} on {os.uname().nodename})"
         assert refusal in second.stderr
@@ -161,7 +161,6 @@ def test_a_killed_snakemake_leaves_no_second_writer(
         run.process.kill()
     other = ["sbatch", "--parsable", f"--chdir={checkout.folder}", "--output=/dev/null", "--wrap=sleep 600"]
     other_job = cluster.call(*other).strip()
-    checkout.succeed(OVERLAYS, "--unlock")
     with Running(checkout) as run:
         printed = run.succeed()
     assert "Cancelled 1 job that an earlier Snakemake had left in the queue." in printed

@@ -83,7 +83,7 @@ def write_ground_truth(tmp_path: Path) -> Callable[..., Path]:
         mask[normal:, 0, : TRUTH // 2, : TRUTH // 2] = 255
         label[normal:, 0] = 1
         with create_hdf5(path, "ground_truth", {"class": "part", "cameras": cameras}) as file:
-            file["mask"], file["label"] = mask, label
+            file["mask"], file["label"], file["located"] = mask, label, np.ones_like(label, bool)
             keys = [f"part_test_{index}" for index in range(count)]
             write_strings(file, "sample", keys)
             write_strings(file, "image", _images(keys, cameras))

@@ -33,6 +33,7 @@ from multiflow.methods.cflow.settings import Decoder, Encoder, Settings
 from multiflow.methods.cflow.training import encode, train_cflow
 from multiflow.methods.contract import Images, Model
 from multiflow.methods.model import read_model, write_model
+from multiflow.methods.stages import Stages
 from multiflow.methods.work import Work
 
 LITE0 = "tf_efficientnet_lite0.in1k"
@@ -195,7 +196,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, weights: di
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
     work = work_in(folder, weights)
     resumed: list[int] = []
     plain = work.resume
@@ -204,6 +205,51 @@ def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, weights: di
     assert resumed == [True]
     assert written(folder, model) == expected
     assert [record["epoch"] for record in work.history] == list(range(1, 21))
+
+
+def killed_at(count: int, save: Any) -> Any:
+    """A function that saves so many times less one, and then ends the job."""
+    calls = iter(range(1, count))
+
+    def saved(values: Any) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        save(values)
+
+    return saved
+
+
+def test_models_after_each_meta_epoch_are_kept_with_their_own_maxima_and_survive_a_kill(
+    tmp_path: Path, weights: dict[str, Path]
+) -> None:
+    chosen = settings(training={"meta_epochs": 3, "sub_epochs": 2})
+    plain = train_cflow(pictured(), chosen, 0, work_in(tmp_path / "plain", weights))
+    files = []
+    for name in ("whole", "killed"):
+        work = work_in(tmp_path / name, weights)
+        work.stages = Stages(work.checkpoint, "fingerprint")
+        if name == "killed":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(work, "save", killed_at(3, work.save))
+                with pytest.raises(KeyboardInterrupt):
+                    train_cflow(pictured(), chosen, 0, work)
+            work = work_in(tmp_path / name, weights)
+            work.stages = Stages(work.checkpoint, "fingerprint")
+        last = train_cflow(pictured(), chosen, 0, work)
+        assert work.stages is not None
+        with work.stages.opened() as earlier:
+            assert list(earlier) == ["pass 2", "pass 4"]
+            assert len(earlier) == CflowMethod().stages(chosen)
+            write_model(tmp_path / name / "model.safetensors", last, earlier)
+        files.append(tmp_path / name / "model.safetensors")
+        assert all(torch.equal(plain.tensors[key], tensor) for key, tensor in last.tensors.items()), "as without them"
+    assert files[0].read_bytes() == files[1].read_bytes()
+    earlier_model = replace(read_model(files[0], "pass 2"), weights=weights)
+    assert not torch.equal(earlier_model.tensors["maximum"], plain.tensors["maximum"])
+    sample = pictured(1, seed=1)[0]
+    scores = CflowMethod().scorer(earlier_model, chosen, CPU)(sample).map
+    last_scores = CflowMethod().scorer(replace(plain, weights=weights), chosen, CPU)(sample).map
+    assert (scores != last_scores).any()
 
 
 def test_what_a_training_sees_is_turned_by_at_most_the_angle_and_filled(

@@ -47,6 +47,16 @@ def counts(config: Config, **options: Any) -> dict[str, int]:
     return {rule: sum(job.rule == rule for job in jobs) for rule in dict.fromkeys(job.rule for job in jobs)}
 
 
+@pytest.mark.parametrize("content", ['{"meta": {"pre', "", "[]", '{"train": 1}'])
+def test_annotations_that_are_damaged_stop_no_plan(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "realiad_jsons"
+    folder.mkdir()
+    (folder / "audiojack.json").write_text(content)
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())["dataset"]
+    config = paper(dataset=values | {"root": str(tmp_path), "classes": ["audiojack"], "published": None})
+    assert count_images(config)[1].startswith("typical numbers for 1 of 1 classes")
+
+
 def write_times(folder: Path, place: str, *seconds: float) -> None:
     """Benchmark files as Snakemake writes them, one a seed."""
     for seed, value in enumerate(seconds):
@@ -193,6 +203,23 @@ def test_what_is_not_kept_needs_no_room() -> None:
         "time."
     )
     assert "`keep`" not in render_plan(config)
+
+
+def test_models_of_earlier_stages_are_stored_scored_and_counted() -> None:
+    training = {"meta_epochs": 5, "sub_epochs": 1}
+    own = {
+        "cflow": {"method": "cflow", "training": training, "seeds": [0], "classes": ["pcb"]},
+        "selected": {"base": "cflow", "seeds": [0], "classes": ["pcb"], "evaluation": {"select": "best_on_test"}},
+    }
+    config = paper(experiments=own)
+    jobs = {(job.rule, job.variant): job for job in plan(config) if job.variant in own}
+    for rule in ("train_model", "score_samples"):
+        assert jobs[rule, "selected"].bytes == 5 * jobs[rule, "cflow"].bytes
+    for rule, factor in (("train_model", 1), ("score_samples", 5), ("count_metrics", 5)):
+        assert jobs[rule, "selected"].seconds == pytest.approx(factor * jobs[rule, "cflow"].seconds)
+    model = jobs["train_model", "cflow"].bytes
+    (note,) = [line for line in render_plan(config).splitlines() if "keeps a checkpoint" in line]
+    assert note.endswith(f"and the models of earlier stages, up to {7 * model / 1e9:.2f} GB.")
 
 
 def test_the_sums_are_those_of_the_stations() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import snakemake_executor_plugin_slurm as plugin
 
-from multiflow.cluster import site
+from multiflow.cluster import ask_until_answered, site
+from multiflow.cluster.probe import _judge
 from multiflow.cluster.site import Settings, check_site
 from multiflow.cluster.slurm import Request, ask, partitions
 
@@ -75,7 +82,7 @@ def test_a_good_site_is_all_green(slurm: Callable[..., None], tmp_path: Path) ->
     [
         ({}, {"partition": "gpus"}, "partition gpus: there is none; this cluster has cpu, gpu, own, old: change"),
         ({}, {"partition": "old"}, "partition old: its state is INACTIVE"),
-        ({}, {"partition": "own", "account": "physics"}, "account physics: partition own is open to bio, chem; change"),
+        ({}, {"partition": "own", "account": "Physics"}, "account Physics: partition own is open to bio, chem; change"),
         (
             {},
             {"runtime": 180},
@@ -128,6 +135,54 @@ def test_each_mistake_is_one_line(
     (found,) = problems(tmp_path, request)
     assert found.startswith(line)
     assert "\n" not in found
+
+
+def test_an_account_in_capitals_is_the_same_one(slurm: Callable[..., None], tmp_path: Path) -> None:
+    capitals = PARTITIONS.replace("AllowAccounts=bio,chem", "AllowAccounts=Bio,CHEM")
+    for text in (PARTITIONS, capitals):
+        slurm({"scontrol show partition": (text, 0)})
+        assert problems(tmp_path, Request("flip_views", partition="own", account="BIO")) == []
+        shutil.rmtree(tmp_path / "bin")
+
+
+def test_hidden_partitions_and_their_jobs_are_seen(
+    slurm: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm({"squeue --job": ("7 RUNNING\n", 0)})
+    for command in ("scontrol", "squeue"):
+        program = tmp_path / "bin" / command
+        # As Slurm does for who is not its administrator.
+        hidden = f'#!/bin/sh\n[ -z "${command.upper()}_ALL" ] && exit\n[ -n "$SQUEUE_PARTITION" ] && exit\n'
+        program.write_text(program.read_text().replace("#!/bin/sh\n", hidden))
+    monkeypatch.setenv("SQUEUE_PARTITION", "cpu")  # what a user shows in a terminal hides no job from Snakemake
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    assert problems(tmp_path, GPU) == []
+    assert ask("squeue", "--job", "7").output == "7 RUNNING\n"
+    for name in ("query_job_status", "is_query_tool_available"):  # to be given back
+        monkeypatch.setattr(plugin, name, getattr(plugin, name))
+    ask_until_answered("squeue")  # from then on, the plugin's own commands
+    listed = subprocess.run(["squeue", "--job", "7"], env=dict(os.environ), capture_output=True, text=True, check=True)
+    assert listed.stdout == "7 RUNNING\n"
+
+
+OLD = "Tesla V100-SXM2-32GB, compute capability 7.0, driver 470.82"
+
+
+def test_a_gpu_that_is_too_old_is_named_with_the_way_out() -> None:
+    answer = {
+        "host": "n1", "message": "m", "data": True, "python": platform.python_version(), "torch": version("torch"),
+        "cuda": None, "cuda_problem": "no kernel image is available", "visible": "0", "cards": OLD,
+        "build": "torch 2.14.1 is built for CUDA 13.0 and sm_75 sm_80",
+    }  # fmt: skip
+    *_, last = _judge("node of gpu with GPU", answer, "m", None, wants_gpu=True)
+    assert not last.good
+    assert last.text == (
+        "node of gpu with GPU (n1): CUDA does not compute on the GPU (no kernel image is available; "
+        f"CUDA_VISIBLE_DEVICES=0); the GPU: {OLD}; torch 2.14.1 is built for CUDA 13.0 and sm_75 sm_80; where one is "
+        "too old for the other, install a build for an older CUDA: make env "
+        "TORCH_INDEX=https://download.pytorch.org/whl/<such as cu126>, or name another gpu_model at the top of "
+        "slurm/config.yaml"
+    )
 
 
 def test_what_would_wait_without_end_is_said_first(slurm: Callable[..., None], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ def test_the_released_code_stands_beside_the_paper() -> None:
     assert experiment.segmentation == config.experiment("multiflow").segmentation
 
 
+def test_the_released_code_of_cflow_stands_beside_it_with_its_choice_on_the_test_set() -> None:
+    config = changed("released_cflow.yaml", experiments={"cflow": {"by_class": {"zipper": {"image_size": 128}}}})
+    plain, released = config.experiment("cflow"), config.experiment("cflow_released", "zipper")
+    assert plain.settings.image_size == 256
+    assert released.settings.image_size == 128
+    assert (plain.evaluation.select, plain.evaluation.aupro, plain.stages) == ("last", "exact", 0)
+    assert (released.evaluation.select, released.evaluation.aupro, released.stages) == ("best_on_test", "linear", 24)
+    assert released.settings.model_dump(exclude={"training"}) == plain.settings.model_copy(
+        update={"image_size": 128, "maximum": "test", "score": "difference"}
+    ).model_dump(exclude={"training"})
+    assert (released.settings.training.coasting, released.settings.training.tf32) == (True, True)
+    assert config.table_methods == ["cflow", "cflow_released"]
+
+
 def test_demo_renders_its_data() -> None:
     config = load_config(merged("demo.yaml"))
     assert config.rendering is not None
@@ -80,6 +95,22 @@ def test_demo_renders_its_data() -> None:
     assert len(config.seeds_of("multiflow")) >= 3
     assert set(config.experiments) == set(load_config(merged()).experiments)
     assert list(config.features) == ["lite0"]
+
+
+def test_data_sets_of_one_view_have_settings_for_each_class() -> None:
+    mvtec = changed("mvtec_ad.yaml", dataset={"published": None})
+    sizes = {
+        name: mvtec.experiment("cflow", name).settings.model_dump()["image_size"] for name in mvtec.dataset.classes
+    }
+    assert Counter(sizes.values()) == {512: 9, 256: 5, 128: 1}
+    assert (sizes["transistor"], sizes["cable"], sizes["zipper"]) == (128, 256, 512)
+    assert len(mvtec.runs) == 15 * 5
+    btad = changed("btad.yaml", dataset={"published": None})
+    training = [btad.experiment("cflow", name).settings.model_dump()["training"] for name in ("01", "02", "03")]
+    assert [values["learning_rate"] for values in training] == [5e-5, 2e-5, 1e-4]
+    assert {values["meta_epochs"] * values["sub_epochs"] for values in training} == {48}
+    single = load_config(merged("demo_single_view.yaml"))
+    assert single.table_methods == list(single.experiments)[::-1] == ["cflow", "multiflow"]
 
 
 def test_an_experiment_overrides_only_what_it_names() -> None:
@@ -164,6 +195,45 @@ def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_pa
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
 
 
+def test_a_null_of_the_command_line_is_one() -> None:
+    # As Snakemake reads `--config rendering=null 'dataset={flips: null}' 'experiments={self_attention: null}'`.
+    given = {"rendering": "null", "dataset": {"root": "x", "flips": "null"}, "experiments": {"self_attention": "null"}}
+    config = changed("demo.yaml", **given)
+    assert (config.rendering, config.dataset.flips) == (None, None)
+    assert "self_attention" not in config.experiments
+
+
+def test_paths_of_a_configuration_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    config = changed(
+        dataset={"root": "$SCRATCH/Real-IAD", "flips": "${SCRATCH}/flips.csv"},
+        segmentation={"weights": "$SCRATCH/Model_80.pth"},
+        features={"b5": {"weights": "$SCRATCH/b5.pth"}},
+    )
+    assert (config.root, config.dataset.flips) == (Path("/scratch/me/Real-IAD"), "/scratch/me/flips.csv")
+    assert (config.segmentation.weights, config.features["b5"].weights) == (
+        "/scratch/me/Model_80.pth",
+        "/scratch/me/b5.pth",
+    )
+
+
+def test_class_names_that_yaml_reads_as_numbers_get_their_digits_back(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "dataset: {layout: btad, cameras: [C1], classes: [01, 02, '03'], flips: null, published: null}\n"
+        "experiments: {multiflow: {classes: [02], by_class: {02: {training: {epochs: 3}}}}}\n"
+    )
+    values = merged()
+    update_config(values, read_overlays([overlay]))
+    config = load_config(values)
+    assert config.dataset.classes == ["01", "02", "03"]
+    assert config.classes_of("multiflow") == ["02"]
+    assert settings_of(config, "multiflow", "02").training.epochs == 3
+    # Also by the file from which a run's tables are made again.
+    again = load_config(read_overlays([write_configuration(values, tmp_path)]))
+    assert settings_of(again, "multiflow", "02").training.epochs == 3
+
+
 def test_an_overlay_drops_an_experiment_with_null() -> None:
     assert "self_attention" not in changed(experiments={"self_attention": None}).experiments
 
@@ -190,6 +260,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"run": None}, "run: input should be a valid string, found None"),
         ({"run": "../elsewhere"}, "run: string should match pattern"),
         ({"tables": {"method": ["multiflow"]}}, "tables.method: unknown key; docs/keys.md lists the keys"),
+        ({"dataset": {"root": "$NOT_SET/x"}}, "dataset.root: $NOT_SET/x: the variable NOT_SET is not set; export it"),
         ({"dataset": {"root": None}}, "set exactly one of dataset.root"),
         ({"dataset": {"layout": "unreal_iad"}}, "dataset.layout: there is no layout unreal_iad; there are real_iad"),
         ({"experiments": {"mine": {"network": {"fusion": "sum"}}}}, "experiments.mine.network.fusion: input should be"),
@@ -197,7 +268,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"experiments": {"mine": {"classes": ["moon"]}}}, "experiments.mine.classes: moon not in dataset.classes"),
         (
             {"experiments": {"mine": {"by_class": {"moon": {"scale": 2.0}}}}},
-            "experiments.mine.by_class: moon not in dataset.classes",
+            "experiments.mine.by_class: moon not in dataset.classes; to run some classes only, set",
         ),
         (
             {"experiments": {"mine": {"by_class": {"usb": {"scaling": "wide"}}}}},
@@ -249,7 +320,7 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         ({"dataset": {"cameras": ["C1", "C1"]}}, "dataset.cameras: found C1 more than once"),
         ({"dataset": {"cameras": ["C1"]}}, "dataset.published: real-iad-multi-view stands only beside the same data"),
         ({"dataset": {"annotations": "realiad_jsons_sv"}}, "with dataset.annotations: realiad_jsons; found realiad_js"),
-        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: Real-IAD's; found mine"),
+        ({"dataset": {"classes": ["pcb", "mine"]}}, "dataset.classes: those of real-iad-multi-view; found mine"),
     ],
 )
 def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected: str) -> None:
@@ -266,6 +337,12 @@ def test_mistakes_are_one_line_with_their_place(change: dict[str, Any], expected
 def test_rendering_has_its_own_layout() -> None:
     with pytest.raises(InputError, match=r"dataset.image_folder: expected realiad_512 .* found realiad_384"):
         changed("demo.yaml", rendering={"image_size": 512})
+    with pytest.raises(
+        InputError, match=r"dataset.layout: expected mvtec with rendering.layout mvtec .* found real_iad"
+    ):
+        changed("demo_single_view.yaml", dataset={"layout": "real_iad"})
+    with pytest.raises(InputError, match=r"dataset.flips: expected null .* found config/view_flips.csv"):
+        changed("demo_single_view.yaml", dataset={"flips": "config/view_flips.csv"})
 
 
 def test_schema_and_key_tables_are_up_to_date() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -43,6 +44,7 @@ def write_truth(path: Path, anomalous: np.ndarray) -> Path:
     with create_hdf5(path, "ground_truth", {"class": "part", "cameras": ["C1", "C2", "C3"]}) as file:
         write_strings(file, "sample", keys())
         file["mask"], file["label"] = mask, (kinds > 0).astype(np.uint8)
+        file["located"] = np.ones(kinds.shape, bool)
         write_strings(file, "anomaly_class", np.array(TYPES, object)[kinds])
     return path
 
@@ -183,16 +185,125 @@ def test_scores_of_other_samples_or_views_are_refused(truth: GroundTruthFile, tm
         assert len(error.value.problems) == 1
 
 
+def test_rounding_stops_nothing_and_masks_that_vanish_are_counted(
+    truth: GroundTruthFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an ulp above 1 stopped the collection of all metrics."""
+    monkeypatch.setattr(counting, "auroc", lambda labels, scores: 1.0000000000000002)
+    monkeypatch.setattr(counting, "average_precision", lambda labels, scores: -1e-17)
+    with score(tmp_path / "scores.h5", truth) as scores:
+        found = count_metrics(scores, truth, Evaluation())
+        blind = count_metrics(scores, truth, Evaluation(ground_truth_threshold=254))
+    assert {found.metrics[name] for name in found.metrics if "auroc" in name and name != "pixel_auroc"} == {1.0}
+    assert found.metrics["image_ap"] == 0.0
+    assert (found.doubts, blind.doubts) == ({}, {})
+    truth.close()
+    with h5py.File(truth.path, "r+") as file:
+        file["mask"][...] = np.minimum(file["mask"][...], 127)
+    with score(tmp_path / "scores.h5", GroundTruthFile(truth.path)) as scores:
+        found = count_metrics(scores, GroundTruthFile(truth.path), Evaluation())
+        low = count_metrics(scores, GroundTruthFile(truth.path), Evaluation(ground_truth_threshold=126))
+    count = int(truth.labels.sum())
+    assert found.doubts == {"an anomalous view has no pixel above grey value 127 at the evaluation's size": count}
+    assert (found.metrics["aupro"], low.doubts) == (None, {})
+
+
+def test_the_best_stage_on_the_test_set_is_counted_and_named(truth: GroundTruthFile, tmp_path: Path) -> None:
+    """Each of two stages is better in one metric; the last is worse than both."""
+    labels = truth.labels.astype(bool)
+
+    def located(index: int) -> Scores:
+        seen = truth.masks(index, 127).astype(np.float32)
+        return Scores(seen, np.zeros(VIEWS, np.float32))
+
+    def detected(index: int) -> Scores:
+        noise = np.random.default_rng(index).normal(size=(VIEWS, GRID, GRID)).astype(np.float32)
+        return Scores(noise, labels[index].astype(np.float32))
+
+    def guessed(index: int) -> Scores:
+        noise = np.random.default_rng(100 + index).normal(size=(VIEWS, GRID, GRID)).astype(np.float32)
+        return Scores(noise, -labels[index].astype(np.float32))
+
+    stages = [("pass 8", located), ("pass 16", detected)]
+    write_scores(tmp_path / "scores.h5", keys(), VIEWS, guessed, {}, "test", stages)
+    with ScoreFile(tmp_path / "scores.h5") as scores:
+        last = count_metrics(scores, truth, Evaluation())
+        best = count_metrics(scores, truth, Evaluation(select="best_on_test"))
+    assert last.metrics["image_auroc"] == 0
+    assert not last.selected
+    assert (best.metrics["image_auroc"], best.metrics["pixel_auroc"]) == (1, 1)
+    assert (best.selected["image_auroc"], best.selected["pixel_auroc"]) == ("pass 16", "pass 8")
+    assert best.metrics.keys() == last.metrics.keys()
+    write_metrics(tmp_path / "seed0.json", "multiflow", "part", 0, best, "", {})
+    assert json.loads((tmp_path / "seed0.json").read_text())["selected"] == best.selected
+
+
+def test_without_earlier_stages_there_is_nothing_to_select(truth: GroundTruthFile, tmp_path: Path) -> None:
+    with (
+        score(tmp_path / "scores.h5", truth) as scores,
+        pytest.raises(
+            InputError, match=r"scores\.h5: expected scores of several stages .*best_on_test, found those of"
+        ),
+    ):
+        count_metrics(scores, truth, Evaluation(select="best_on_test"))
+
+
+def test_aupro_at_evenly_spaced_thresholds_is_the_curve_over_them(truth: GroundTruthFile, tmp_path: Path) -> None:
+    with score(tmp_path / "scores.h5", truth, foreground=True) as scores:
+        full = [pixels(scores.map(index), scores.foreground(index), SIZE) for index in range(SAMPLES)]
+        found = count_metrics(scores, truth, Evaluation(aupro="linear")).metrics
+        exact_one = count_metrics(scores, truth, Evaluation()).metrics
+    inside = np.array([one.inside for one in full])
+    maps, masks = np.array([one.scores for one in full]), np.array([truth.masks(i, 127) for i in range(SAMPLES)])
+    low, high = float(maps[inside].min()), float(maps[inside].max())
+    false, recall = [], []
+    for threshold in high - np.arange(1000) * (high - low) / 1000:
+        above = (maps > threshold) & inside
+        false.append(above[masks == 0].mean())
+        # A view has one region at most, and none has a hole.
+        recall.append(np.mean([above[view][masks[view] != 0].mean() for view in np.ndindex(masks.shape[:2])
+                               if masks[view].any()]))  # fmt: skip
+    false, recall = np.array(false), np.array(recall)
+    kept = false <= 0.3
+    x = (false[kept] - false[kept].min()) / (false[kept].max() - false[kept].min())
+    assert found["aupro"] == pytest.approx(np.trapezoid(recall[kept], x), abs=1e-9)
+    assert found["aupro"] != exact_one["aupro"]
+    assert {name: value for name, value in found.items() if name != "aupro"} == {
+        name: value for name, value in exact_one.items() if name != "aupro"
+    }
+
+
+def test_an_aupro_above_1_is_stored_as_1_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A frame that is found together with its hole has more than all of its pixels."""
+    mask = np.zeros((1, 1, SIZE, SIZE), np.uint8)
+    mask[0, 0, 8:40, 8:40] = 255
+    mask[0, 0, 12:36, 12:36] = 0
+    with create_hdf5(tmp_path / "truth.h5", "ground_truth", {"class": "part", "cameras": ["C1"]}) as file:
+        write_strings(file, "sample", ["part_0"])
+        file["mask"], file["label"] = mask, np.ones((1, 1), np.uint8)
+        file["located"] = np.ones((1, 1), bool)
+        write_strings(file, "anomaly_class", np.array([["frame"]], object))
+    values = np.random.default_rng(0).normal(size=(1, SIZE, SIZE)).astype(np.float32)
+    values[:, 8:40, 8:40] += 20
+    write_scores(tmp_path / "scores.h5", ["part_0"], 1, lambda _: Scores(values), {}, "test")
+    with ScoreFile(tmp_path / "scores.h5") as scores, caplog.at_level("WARNING"):
+        found = count_metrics(scores, GroundTruthFile(tmp_path / "truth.h5"), Evaluation(aupro="linear")).metrics
+    assert found["aupro"] == 1
+    assert "holes of regions count as found" in caplog.text
+
+
 def test_the_run_file_says_where_its_numbers_came_from(tmp_path: Path) -> None:
     path = tmp_path / "seed0.json"
-    counted = Counted({"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25})
-    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", {"device": "cpu", "revision": "abc"})
+    counted = Counted({"aupro": 0.5, "pixel_ap": None}, {"views_at_zero": 0.25}, {"it vanished": 2})
+    provenance = {"device": "cpu", "revision": "abc"}
+    write_metrics(path, "multiflow", "part", 0, counted, "snakemake it", provenance, {"it is dark": 3})
     assert json.loads(path.read_text()) == {
         "experiment": "multiflow",
         "class": "part",
         "seed": 0,
         "metrics": {"aupro": 0.5, "pixel_ap": None},
         "diagnostics": {"views_at_zero": 0.25},
+        "doubts": {"it is dark": 3, "it vanished": 2},
         "command": "snakemake it",
         "provenance": {"device": "cpu", "revision": "abc"},
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ import torch
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
-from multiflow.base.hdf5 import create_hdf5
+from multiflow.base.hdf5 import create_hdf5, write_strings
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -74,6 +76,47 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, write: Calla
     assert list(tmp_path.iterdir()) == []
     write(target)
     assert list(tmp_path.iterdir()) == [target]
+
+
+def write_many_parts(target: Path) -> None:
+    """Strings, compressed and plain chunks, small arrays."""
+    with create_hdf5(target, "features", {"cameras": ["C1", "C2"]}) as file:
+        write_strings(file, "samples", ["ä" * 9] * 50)
+        small = file.create_dataset("small", (20, 500), chunks=(1, 500), dtype="f4", compression="gzip")
+        large = file.create_dataset("large", (10, 50_000), chunks=(1, 50_000), dtype="f4")
+        for row in range(10):
+            small[row], large[row] = np.random.default_rng(row).random(500), row
+        for number in range(20):
+            file[f"array{number}"] = np.arange(number)
+
+
+def message_at(limit: int, target: Path, messages: Any) -> None:
+    """Write with a limit on the size of files, which stops writing where a full disk does."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        write_many_parts(target)
+    except InputError as error:
+        messages.put(error.problems)
+    else:
+        messages.put(None)
+
+
+def test_hdf5_ends_in_one_line_wherever_the_disk_is_full(tmp_path: Path) -> None:
+    target = tmp_path / "a.h5"
+    write_many_parts(target)
+    size = target.stat().st_size
+    target.unlink()
+    context = multiprocessing.get_context("fork")
+    # From the first byte to the last ones, which are written when the file is closed.
+    for limit in [0, 100, 600, 3000, 10_000, *range(size // 9, size, size // 9), size - 5000, size - 700, size - 1]:
+        messages = context.SimpleQueue()
+        process = context.Process(target=message_at, args=(limit, target, messages))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0, f"at {limit} of {size} bytes"
+        (line,) = messages.get()
+        assert line.startswith(f"{target}: cannot be written whole: File too large; make room in "), line
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:

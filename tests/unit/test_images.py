@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.images import load_image, load_mask
+from multiflow.datasets.images import load_image
+from multiflow.datasets.masks import load_mask
 
 
 def _save(path: Path, picture: Image.Image, **options: object) -> Path:

@@ -97,7 +97,7 @@ def train_and_score(run: Path, experiment: Experiment) -> Path:
     train_model(experiment, 0, files, model, model.with_suffix(".jsonl"), run / "checkpoint.pt", keep=False)
     score_samples(experiment, files, model, run / f"scores/{place}.h5", {})
     provenance = {"config": {"evaluation": experiment.evaluation.model_dump(mode="json")}}
-    write_metrics(run / f"metrics/{place}.json", experiment.name, "thing", 0, Counted({}, {}), "", provenance)
+    write_metrics(run / f"metrics/{place}.json", experiment.name, "thing", 0, Counted({}, {}, {}), "", provenance)
     return model
 
 
@@ -173,6 +173,62 @@ def test_masks_beside_the_pictures_are_left_out(run: Path, part: Path, caplog: p
     picture(part).unlink()
     with pytest.raises(InputError, match="found none of C2"):
         inspect_part(model_of(run), part)
+
+
+def test_what_the_system_left_beside_the_pictures_is_nobodys(run: Path, part: Path) -> None:
+    for path in list(part.iterdir()):
+        (part / f"._{path.name}").write_bytes(b"\0\x05\x16\x07")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        (part / name).write_bytes(b"\0")
+    assert_evaluations_scores(inspect_part(model_of(run), part), run)
+
+
+def test_a_picture_of_few_bits_is_a_warning(run: Path, part: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for path in part.iterdir():
+        with Image.open(path) as image:
+            values = np.asarray(image.convert("L")).astype(np.uint16) * 16
+        Image.fromarray(values).save(path, "PNG")
+    inspect_part(model_of(run), part)
+    assert caplog.text.count("its 16-bit values use 12 bits at most") == 3
+
+
+def test_a_model_behind_links_has_the_files_of_its_run(run: Path, part: Path, tmp_path: Path) -> None:
+    """A link that leads into a run, one in the run that leads out of it into a store, and a chain of both."""
+    model = model_of(run)
+    place = tmp_path / "store/models/best/thing/seed0.safetensors"
+    place.parent.mkdir(parents=True)
+    model.rename(place)
+    try:
+        model.symlink_to(place)
+        first, last = tmp_path / "first", tmp_path / "mine/models/of/all/flow.safetensors"
+        first.symlink_to(model)
+        last.parent.mkdir(parents=True)
+        last.symlink_to("../../../../first")
+        for path in (model, first, last):
+            found = inspect_part(path, part)
+            assert found.reference is not None
+            assert_evaluations_scores(found, run)
+    finally:
+        place.replace(model)
+
+
+def test_names_of_any_bytes_and_paths_as_a_shell_takes_them(
+    run: Path, part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PARTS", str(tmp_path / "parts"))
+    rename(part, "C2", "thing_0007_NG_HS_C2_caf\udce9.jpg")
+    folder = tmp_path / "parts" / "lot $5 caf\udce9"
+    shutil.copytree(part, folder)
+    (tmp_path / "model.safetensors").symlink_to(model_of(run))
+    for typed in (str(folder), f"~/parts/{folder.name}", f"${{PARTS}}/{folder.name}"):
+        assert main(["inspect", "~/model.safetensors", typed, "--output", "~/out"]) == 0
+        assert r"thing_0007_NG_HS_C2_caf\udce9.jpg" in capsys.readouterr().out
+        assert json.loads((tmp_path / "out/score.json").read_text())["source"] == str(folder)
+    with pytest.raises(SystemExit):
+        main(["inspect", "~/model.safetensors", "$NOWHERE/part"])
+    assert "the variable NOWHERE is not set" in capsys.readouterr().err
 
 
 def test_names_without_cameras_are_taken_in_their_order(run: Path, tmp_path: Path) -> None:
@@ -309,6 +365,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: picture(folder).write_bytes(picture(folder).read_bytes()[:900]),
         r"_C2_test2024.jpg: expected a picture, cannot decode its 900 bytes",
     ),
+    "phone's format": (
+        lambda folder: picture(folder).rename(picture(folder).with_suffix(".HEIC")),
+        r"expected pictures that can be read \(.*\), found thing_0007_NG_HS_C2_test2024.HEIC; convert them to PNG or",
+    ),
     "no folder": (shutil.rmtree, r"part: expected a folder with the pictures of one part, found none"),
 }
 
@@ -340,13 +400,18 @@ def test_one_given_twice(run: Path) -> None:
         ({"mode": "CMYK"}, "a CMYK picture; it becomes RGB without a colour profile"),
         ({"size": (192, 160)}, "192 x 160 px, the training pictures of C2 have 96 x 80 px; it is resized"),
         ({"exif": {0x0112: 6}}, "its EXIF orientation is ignored"),
+        ({"exif": b"garbage", "format": "WEBP"}, "its EXIF block is damaged, and ignored"),
+        (
+            {"format": "TIFF", "save_all": True, "append_images": [Image.new("RGB", (9, 9))]},
+            "it holds several pictures",
+        ),
     ],
-    ids=["grey", "cmyk", "size", "orientation"],
+    ids=["grey", "cmyk", "size", "orientation", "damaged block", "pages"],
 )
 def test_what_a_training_would_take_is_a_warning(
     run: Path, part: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], message: str
 ) -> None:
-    if "exif" in options:
+    if isinstance(options.get("exif"), dict):
         exif = Image.Exif()
         exif.update(options["exif"])
         options = {"exif": exif}
@@ -498,7 +563,7 @@ def score_again(run: Path, owner: Experiment, **changes: Any) -> None:
     place = f"{other.name}/thing/seed0"
     score_samples(other, files_of(run, other), model_of(run, owner.name), run / f"scores/{place}.h5", {})
     provenance = {"config": {"evaluation": other.evaluation.model_dump(mode="json")}}
-    write_metrics(run / f"metrics/{place}.json", other.name, "thing", 0, Counted({}, {}), "", provenance)
+    write_metrics(run / f"metrics/{place}.json", other.name, "thing", 0, Counted({}, {}, {}), "", provenance)
 
 
 def test_experiments_that_share_a_model_are_inspected_by_their_own_rules(
@@ -608,6 +673,10 @@ def test_results_of_another_part_are_never_overwritten(run: Path, part: Path, tm
     ]
     assert str(inspect("third/monday")) == "thing/part7-2"
     again = inspect_part(model_of(run), tmp_path / "monday/part7")
+    # A camera numbers its folders from the beginning when its card is emptied.
+    Image.new("RGB", (96, 80), "red").save(picture(tmp_path / "monday/part7"))
+    assert output_folder(inspect_part(model_of(run), tmp_path / "monday/part7"), results).name == "part7-3"
+    shutil.copy(picture(part), picture(tmp_path / "monday/part7"))
     elsewhere = replace(again, provenance=again.provenance | {"model": "/another/model.safetensors"})
     assert output_folder(again, results) == results / "thing/part7"
     assert output_folder(elsewhere, results) == results / "thing/part7-3"
@@ -643,6 +712,18 @@ def test_a_part_of_one_view_without_background_is_drawn(tmp_path: Path) -> None:
     draw_part([view], part_norm([view], []), "title", "note", tmp_path / "panel.png")
     with Image.open(tmp_path / "panel.png") as panel:
         assert panel.height < 2 * panel.width
+
+
+def test_a_camera_may_be_called_as_one_of_the_files(run: Path, part: Path, tmp_path: Path) -> None:
+    found = inspect_part(model_of(run), part)
+    first, *others = found.photographs
+    named = replace(
+        found, photographs=[replace(first, view=first.view.model_copy(update={"camera": "panel"})), *others]
+    )
+    files = write_inspection(named, tmp_path / "out")
+    assert len({path.name for path in files}) == len(files) == 6
+    with Image.open(tmp_path / "out/panel.png") as panel, Image.open(tmp_path / "out/panel-view.png") as view:
+        assert panel.width > 2 * view.width
 
 
 def test_a_model_of_other_channels_than_the_backbone(run: Path, part: Path, tmp_path: Path) -> None:

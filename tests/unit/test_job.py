@@ -15,14 +15,43 @@ import torch
 
 from multiflow.base.devices import MissingGpuError, gpu_failure, select_device
 from multiflow.base.errors import InputError
-from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.failed_gpus import exclude_failed, record_failed
+from multiflow.base.gpu_support import describe_build, is_supported
 from multiflow.base.job import job, unfinished_mark
+from multiflow.base.warned import logged_warnings
 
 
 def test_messages_go_to_the_log(tmp_path: Path) -> None:
     with job(tmp_path / "logs" / "rule.log"):
         logging.getLogger("multiflow.methods.multiflow.training").info("epoch 1/2")
     assert (tmp_path / "logs" / "rule.log").read_text().endswith("INFO epoch 1/2\n")
+
+
+def test_warnings_are_counted_on_the_screen_by_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, logger = tmp_path / "logs" / "rule.log", logging.getLogger("multiflow.datasets.table")
+    before = time.time()
+
+    def work() -> None:
+        for number in range(300):
+            logger.warning("%s: its EXIF orientation is ignored", f"{number}.jpg")
+        logger.warning("caf\udce9.png: 100 % of it is dark")
+        logger.info("checked 301 images")
+        raise InputError("b.csv: missing; add it")
+
+    with pytest.raises(SystemExit), job(log):
+        work()
+    assert capsys.readouterr().err.splitlines() == [
+        "b.csv: missing; add it",
+        "warning: 0.jpg: its EXIF orientation is ignored (and 299 more like it)",
+        r"warning: caf\udce9.png: 100 % of it is dark",
+        f"301 warnings in {log}",
+    ]
+    # A cluster's jobs have a screen that nobody sees: their logs are counted when the run ends.
+    assert list(logged_warnings([log, tmp_path / "absent.log"], before)) == [f"301 warnings in {log}"]
+    assert not list(logged_warnings([log], time.time() + 60))
+    with job(log):
+        logger.info("nothing to warn of")
+    assert capsys.readouterr().err == ""
 
 
 def test_messages_of_the_renderer_go_to_the_log_once_and_only_while_the_job_runs(tmp_path: Path) -> None:
@@ -129,6 +158,70 @@ def test_a_failure_of_yesterday_excludes_no_node(tmp_path: Path) -> None:
     yesterday = time.time() - 25 * 3600
     (tmp_path / "failed_gpus.tsv").write_text(f"{yesterday:.0f}\tnode1\tCUDA error: unknown error\n")
     assert exclude_failed(tmp_path, 2) is None
+
+
+def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    now = f"{time.time():.0f}"
+    torn = [
+        now[:5],
+        f"{now}\tno",
+        "\tnode3\tCUDA error",
+        f"{now[:4]}{now}\tnode4\tCUDA error",
+        "\0\0\0",
+        "",
+        f"{now}\t\t",
+    ]
+    whole = [f"{now}\tnode{number}\tCUDA error: \tunknown" for number in (1, 2)]
+    (tmp_path / "failed_gpus.tsv").write_bytes("\n".join([whole[0], *torn, whole[1], ""]).encode() + b"\xff\xfe")
+    assert exclude_failed(tmp_path, 2) == "--exclude=node1,node2"
+    (tmp_path / "failed_gpus.tsv").write_text(f"{now}\tno")
+    record_failed(tmp_path, "node5", "CUDA error: unknown error")
+    assert exclude_failed(tmp_path, 2) == "--exclude=node5"
+
+
+@pytest.fixture
+def old_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A card that the locked torch has no code for."""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Tesla V100-SXM2-32GB, 7.0, 470.82.01'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "compute_80"])
+    return "Tesla V100-SXM2-32GB, compute capability 7.0, driver 470.82.01"
+
+
+def test_a_gpu_that_torch_has_no_code_for_is_one_line(old_gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with pytest.raises(InputError) as caught:
+        select_device("auto", "compute.device")
+    assert str(caught.value) == (
+        f"compute.device: the GPU is {old_gpu}; torch {torch.__version__} is built for CUDA 13.0 and sm_75 sm_80 "
+        "compute_80; install a build for an older CUDA: make env "
+        "TORCH_INDEX=https://download.pytorch.org/whl/<such as cu126>"
+    )
+    assert gpu_failure(caught.value) is None, "another node's card would be as old"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 9))
+    assert select_device("auto", "compute.device").type == "cuda"
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert describe_build() == f"torch {torch.__version__} is built for CPUs alone"
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures", "supported"),
+    [
+        ((7, 0), ["sm_75", "sm_80"], False),
+        ((8, 6), ["sm_75", "sm_80"], True),
+        ((9, 0), ["sm_75", "sm_80"], False),
+        ((9, 0), ["sm_80", "compute_80"], True),
+        ((12, 0), ["sm_75", "sm_120"], True),
+        ((9, 0), ["sm_90a"], True),
+    ],
+)
+def test_which_cards_a_build_has_code_for(
+    capability: tuple[int, int], architectures: list[str], supported: bool
+) -> None:
+    assert is_supported(capability, architectures) == supported
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from recipes import recipe
 from tiny_data import dataset, write_class
 
 from multiflow.base.errors import InputError
-from multiflow.datasets import LAYOUTS, layout
+from multiflow.datasets import LAYOUTS, annotations_sha256, layout
 from multiflow.datasets.digests import digests
 from multiflow.datasets.settings import Dataset
 from multiflow.datasets.table import load_samples, read_samples, write_samples
@@ -79,8 +81,8 @@ def test_a_split_without_pictures_is_a_problem_in_any_layout(folders: Dataset, t
 
 
 def test_a_layout_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(ValidationError, match="there is no layout mvtec; there are real_iad"):
-        Dataset(layout="mvtec", classes=["nut"])
+    with pytest.raises(ValidationError, match="there is no layout mvtech; there are real_iad, mvtec, btad"):
+        Dataset(layout="mvtech", classes=["nut"])
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -99,6 +101,25 @@ def test_real_iads_images_are_counted_by_their_records(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(InputError, match="malformed JSON"):
         layout("real_iad").count_images(dataset(), tmp_path, "thing")
+
+
+def test_annotations_count_by_their_content(folders: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "real {iad}").mkdir()
+    path, real_iad = write_class(tmp_path / "real {iad}"), dataset()
+    before = annotations_sha256(real_iad, tmp_path / "real {iad}", "thing")
+    assert before is not None
+    os.utime(path, (time.time() + 100,) * 2)
+    assert annotations_sha256(real_iad, tmp_path / "real {iad}", "thing") == before
+    path.write_text(path.read_text().replace("OK", "KO", 1))
+    assert annotations_sha256(real_iad, tmp_path / "real {iad}", "thing") != before
+    path.unlink()
+    assert annotations_sha256(real_iad, tmp_path / "real {iad}", "thing") is None
+    # A layout of folders counts by the names in them.
+    before = annotations_sha256(folders, tmp_path, "nut")
+    (tmp_path / "nut/train/good/001.png").touch()
+    assert annotations_sha256(folders, tmp_path, "nut") == before
+    (tmp_path / "nut/train/good/more.png").touch()
+    assert annotations_sha256(folders, tmp_path, "nut") != before
 
 
 def test_what_every_start_reads_of_data_sets_loads_no_tables_and_arrays() -> None:

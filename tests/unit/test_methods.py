@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import signal
 import subprocess
@@ -157,8 +156,8 @@ def test_a_killed_training_goes_on_and_ends_the_same(files: ClassFiles, tmp_path
         assert process.poll() is None, "it ended before it was killed"
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
     assert not output.exists()
     assert not output.with_suffix(".jsonl").exists(), "a history is there whole or not at all"
     train(files, output, settings=long)
@@ -597,6 +596,37 @@ def test_a_wrong_scorer_is_one_line_and_no_file(files: ClassFiles, tmp_path: Pat
         score_samples(wrong, files, tmp_path / "model.safetensors", tmp_path / "scores.h5", {})
     assert len(caught.value.problems) == 1
     assert not (tmp_path / "scores.h5").exists()
+
+
+def test_earlier_stages_are_trained_stored_and_scored_where_the_experiment_selects_among_them(
+    files: ClassFiles, tmp_path: Path
+) -> None:
+    def train(self: Any, samples: Any, settings: Plain, seed: int, work: Work) -> Any:
+        for value in range(3):
+            work.keep(f"pass {value}", lambda value=value: Model({"value": torch.full((1,), value)}))
+        return Model({"value": torch.full((1,), 3)})
+
+    def scorer(self: Any, model: Model, settings: Plain, device: torch.device) -> Any:
+        return lambda sample: Scores(np.full((3, 4, 4), float(model.tensors["value"]), np.float32))
+
+    plain = smallest(train=train, scorer=scorer, stages=lambda self, settings: 3)
+    staged = replace(plain, evaluation=Evaluation(select="best_on_test"))
+    assert "stages" not in plain.training_values(), "what is not selected among is trained as ever"
+    assert plain.training_values() != staged.training_values()
+    for chosen, names in ((plain, []), (staged, ["pass 0", "pass 1", "pass 2"])):
+        output = tmp_path / f"{len(names)}.safetensors"
+        train_model(chosen, 0, files, output, output.with_suffix(".jsonl"), output.with_suffix(".pt"))
+        score_samples(chosen, files, output, output.with_suffix(".h5"), {})
+        with ScoreFile(output.with_suffix(".h5")) as scores:
+            assert scores.stages == read_metadata(output).get("stages", []) == names
+            assert scores.image_scores.shape == (8, 3)
+            assert (scores.map(7) == 3).all()
+        for index in range(len(names)):
+            with ScoreFile(output.with_suffix(".h5"), index) as scores:
+                assert (scores.map(7) == index).all()
+                assert (scores.image_scores == index).all()
+                assert scores.foreground(0) is None
+    assert not list(tmp_path.glob("*.stage*")), "they are in the model's file"
 
 
 def trained_fingerprint(files: ClassFiles, output: Path, name: str) -> str:

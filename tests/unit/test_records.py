@@ -27,6 +27,16 @@ def write_run(folder: Path, experiment: str, class_name: str, seed: int, metrics
     return path
 
 
+def test_rounding_beyond_one_stops_no_collection(tmp_path: Path) -> None:
+    """What an earlier version wrote stays readable; what is farther off is still one line, which says what to do."""
+    path = write_run(tmp_path, "multiflow", "nut", 0, {"aupro": 1.0000000000000002, "pixel_ap": -1e-17})
+    collect_metrics([path], tmp_path / "metrics.csv")
+    assert load_metrics(tmp_path / "metrics.csv")["value"].tolist() == [1.0, 0.0]
+    write_run(tmp_path, "multiflow", "nut", 0, {"aupro": 1.001})
+    with pytest.raises(InputError, match=r"metrics.aupro: expected a number .* found 1.001; delete it and run the"):
+        collect_metrics([path], tmp_path / "metrics.csv")
+
+
 def test_collected_metrics_read_back_exactly(tmp_path: Path) -> None:
     values = {"sample_auroc": 0.1 + 0.2, "aupro": None, "image_auroc": 1 / 3, "latency": 0.5}
     paths = [

@@ -20,8 +20,11 @@ from PIL import Image, ImageDraw
 from multiflow.base.errors import InputError
 from multiflow.datasets.rendered import render_class
 from rendered_parts.cameras import CAMERAS
-from rendered_parts.layout import PlannedSample, plan_samples
+from rendered_parts.errors import RenderingError
+from rendered_parts.layouts import mvtec
+from rendered_parts.layouts.real_iad import sample_folder, sample_stems
 from rendered_parts.parts import PARTS
+from rendered_parts.samples import PlannedSample, plan_samples
 from rendered_parts.settings import Rendering
 from rendered_parts.specimen import make_specimen
 from rendered_parts.worker import ENVIRONMENT
@@ -37,7 +40,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def image_path(root: Path, sample: PlannedSample, camera: int) -> Path:
-    return root / "realiad_96" / PART / sample.folder / f"{sample.stems[camera]}.jpg"
+    return root / "realiad_96" / PART / sample_folder(sample) / f"{sample_stems(sample)[camera]}.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_layout_is_that_of_real_iad(root: Path) -> None:
         assert set(np.unique(mask)) == {0, 255}
     assert named == {path for path in (root / "realiad_96").rglob("*") if path.is_file()}
     for sample in plan_samples(PARTS[PART], SETTINGS):
-        masks = list((root / "realiad_96" / PART / sample.folder).glob("*.png"))
+        masks = list((root / "realiad_96" / PART / sample_folder(sample)).glob("*.png"))
         assert bool(masks) == (sample.defect is not None)
 
 
@@ -96,7 +99,7 @@ def test_a_killed_run_goes_on(root: Path, tmp_path: Path, caplog: pytest.LogCapt
     while not list(hidden.glob("OK/S*")) and time.monotonic() < limit:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL, "it ended before it was killed"
     assert not (tmp_path / "realiad_jsons").exists()
     assert not (tmp_path / "realiad_96" / PART).exists()
     with caplog.at_level(logging.INFO):
@@ -168,6 +171,23 @@ def test_masks_hold_the_pixels_that_a_defect_changes(tmp_path: Path) -> None:
         near = masks[defect] | np.roll(masks[defect], 2, 1) | np.roll(masks[defect], -2, 1)
         near |= np.roll(near, 2, 2) | np.roll(near, -2, 2)
         assert np.mean(change[~near] > 20) < 2e-3
+
+
+def test_mvtec_ads_layout_has_a_mask_for_every_defect(tmp_path: Path) -> None:
+    normal, defective = (plan_samples(PARTS[PART], SETTINGS)[index] for index in (0, -1))
+    image, mask = np.full((96, 96, 3), 90, np.uint8), np.zeros((96, 96), bool)
+    with pytest.raises(RenderingError, match=r"foreign_object/001.png: no attempt shows the defect from above"):
+        mvtec.write_sample(defective, [(image, mask)], tmp_path)
+    assert not list(tmp_path.rglob("*.png"))
+    mask[:3, :4] = True
+    for sample in (normal, defective):
+        assert not mvtec.is_written(sample, tmp_path)
+        mvtec.write_sample(sample, [(image, mask)], tmp_path)
+        assert mvtec.is_written(sample, tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "ground_truth/foreign_object/001_mask.png", "test/foreign_object/001.png", "train/good/001.png"
+    ]  # fmt: skip
+    assert np.asarray(Image.open(tmp_path / "ground_truth/foreign_object/001_mask.png")).sum() == 12 * 255
 
 
 def test_unknown_class_names_the_known_ones(tmp_path: Path) -> None:

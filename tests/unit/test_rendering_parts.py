@@ -14,9 +14,10 @@ from rendered_parts.cameras import CAMERAS
 from rendered_parts.defects import DEFECT_NAMES, SURFACE_DEFECTS
 from rendered_parts.defects.base import ball
 from rendered_parts.geometry import circle, join, rounded_prism, rounded_rectangle, text_outline
-from rendered_parts.layout import plan_samples
+from rendered_parts.layouts.real_iad import sample_folder
 from rendered_parts.parts import PARTS
 from rendered_parts.refinement import refine
+from rendered_parts.samples import plan_samples
 from rendered_parts.settings import Rendering
 from rendered_parts.specimen import make_specimen
 from rendered_parts.surface import Surface, unit
@@ -42,6 +43,12 @@ def test_settings_load_no_renderer() -> None:
     code = "import sys, rendered_parts.settings; print({'mitsuba', 'drjit', 'numpy'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_nothing_is_reported_as_leaked_when_a_process_ends() -> None:
+    program = "from rendered_parts.geometry import text_outline; text_outline('3 V', 1.0)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout + result.stderr == ""
 
 
 def test_the_renderer_stands_alone() -> None:
@@ -155,9 +162,9 @@ def test_growing_a_data_set_keeps_the_earlier_samples() -> None:
     large = Rendering(train=3, test_ok=2, test_ng=50)
     part = PARTS["coin_cell"]
     assert plan_samples(part, large)[: 3 + 2 + 5] == plan_samples(part, small)
-    keys = {(sample.folder, sample.seed) for sample in plan_samples(part, large)}
+    keys = {(sample_folder(sample), sample.seed) for sample in plan_samples(part, large)}
     assert len(keys) == 55
-    assert not keys & {(s.folder, s.seed) for s in plan_samples(PARTS["stud_brick"], large)}
+    assert not keys & {(sample_folder(s), s.seed) for s in plan_samples(PARTS["stud_brick"], large)}
 
 
 def test_cameras_agree_on_a_point() -> None:

@@ -17,7 +17,9 @@ from tiny_data import dataset, write_class
 
 from multiflow.base.errors import InputError
 from multiflow.datasets import layout
-from multiflow.datasets.digests import digests, read_digests, write_digests
+from multiflow.datasets.digests import digests, read_digests, read_doubts, write_digests
+from multiflow.datasets.file_names import visible
+from multiflow.datasets.ground_truth import GroundTruthFile, write_ground_truth
 from multiflow.datasets.settings import Dataset
 from multiflow.datasets.table import load_samples, read_samples, write_samples
 
@@ -226,7 +228,7 @@ def test_cameras_that_are_not_asked_for_are_left_out(tmp_path: Path, caplog: pyt
     caplog.set_level("WARNING", "multiflow")
     frame = read_samples(Dataset(classes=["thing"], cameras=["C2"], flips=None), tmp_path, "thing")
     assert set(frame["camera"]) == {"C2"}
-    assert "7 records of C1, 7 records of C3 are left out: not in dataset.cameras" in caplog.text
+    assert "7 records of C1, 7 records of C3: cameras that are not in dataset.cameras are left out" in caplog.text
 
 
 def test_many_problems_are_cut_short(tmp_path: Path) -> None:
@@ -280,9 +282,154 @@ def test_warnings_for_masks_that_say_nothing(tmp_path: Path, caplog: pytest.LogC
     Image.fromarray(np.ones((80, 96), np.uint8)).save(mask)
     _edit(annotations, lambda content: content["train"][0].update(mask_path=content["test"][6]["mask_path"]))
     frame = read_samples(dataset(), tmp_path, "thing", processes=0)
-    assert "no pixel above 127" in caplog.text
-    assert "the mask of a view of class OK is ignored" in caplog.text
+    assert "no pixel above grey value 127, its highest is 1; lower evaluation.ground_truth_threshold" in caplog.text
+    assert "train[0]: the mask of a normal view is ignored" in caplog.text
     assert frame["mask"].iloc[0] == ""
+
+
+def _draw(mask: Path, picture: Image.Image, **options: Any) -> Path:
+    picture.save(mask, **options)
+    return mask
+
+
+def test_doubts_about_files_are_counted_and_travel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Masks in an alpha channel and of 0 and 1, pictures with an orientation: tables say how many there are."""
+    root = tmp_path / "data"
+    write_class(root)
+    first, second, third, _ = sorted(root.rglob("*.png"))
+    shape = np.zeros((80, 96), np.uint8)
+    shape[40:50, 24:48] = 255
+    white = np.full((80, 96, 3), 255, np.uint8)
+    for mask in (first, second):
+        _draw(mask, Image.fromarray(np.dstack([white, shape])))
+    _draw(third, Image.fromarray(shape // 255))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    _draw(first.with_suffix(".jpg"), Image.fromarray(white), exif=exif)
+    frame = read_samples(dataset(), root, "thing", processes=2)
+    expected = {
+        "its EXIF orientation is ignored": 1,
+        "the mask has one colour and is read from its transparency": 2,
+        "the mask's values 0 and 1 are read as 0 and 255": 1,
+    }
+    assert frame.attrs["doubts"] == expected
+    assert len(caplog.messages) == 4
+    assert len({record.msg for record in caplog.records}) == 3
+    assert f"{third}: the mask's values 0 and 1" in caplog.text
+    write_digests(frame, tmp_path / "thing.json")
+    assert read_doubts(tmp_path / "thing.json") == expected
+    assert read_digests(tmp_path / "thing.json") == digests(frame)
+    write_ground_truth(frame, root, 40, 127, tmp_path / "thing.h5")
+    truth = GroundTruthFile(tmp_path / "thing.h5")
+    # The fourth is drawn as the data set draws its own.
+    masks = [truth.masks(index, 127)[view] for index in (2, 3) for view in (0, 1)]
+    assert all(np.array_equal(mask, masks[3]) and mask.any() for mask in masks)
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(127, True), (69, False)])
+def test_the_limit_of_a_mask_is_that_of_the_evaluation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, threshold: int, said: bool
+) -> None:
+    write_class(tmp_path)
+    mask = min(tmp_path.rglob("*.png"))
+    with Image.open(mask) as picture:
+        faint = Image.fromarray(np.asarray(picture) // 255 * 70)
+    faint.save(mask)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0, threshold=threshold)
+    assert (f"has no pixel above grey value {threshold}, its highest is 70" in caplog.text) == said
+    assert frame.attrs["doubts"] == {}
+    caplog.clear()
+    Image.new("L", (96, 80), 255).save(mask)
+    read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert "covers all of it" in caplog.text
+
+
+def test_few_bits_are_doubted_for_the_class_as_a_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_class(tmp_path)
+    for path in tmp_path.rglob("*.jpg"):
+        with Image.open(path) as picture:
+            values = np.asarray(picture.convert("L")).astype(np.uint16)
+        path.unlink()
+        Image.fromarray(values * 16).save(path, "PNG")
+    doubts = read_samples(dataset(), tmp_path, "thing", processes=0).attrs["doubts"]
+    (doubt,) = doubts
+    assert (doubts[doubt], len(caplog.messages)) == (1, 1)
+    assert "its 16-bit values use 12 bits at most" in doubt
+    assert doubt.endswith("multiply them by 16")
+    Image.fromarray(values * 257).save(path, "PNG")  # one bright picture, and the others are dark
+    assert not read_samples(dataset(), tmp_path, "thing", processes=0).attrs["doubts"]
+
+
+@pytest.mark.parametrize("turned", ["image", "mask"])
+def test_a_mask_that_is_turned_otherwise_than_its_picture(tmp_path: Path, turned: str) -> None:
+    write_class(tmp_path)
+    mask = min(tmp_path.rglob("*.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = mask.with_suffix(".jpg")
+    Image.new("RGB", (96, 80)).save(image, "TIFF", **({"exif": exif} if turned == "image" else {}))
+    Image.new("L", (80, 96), 255).save(mask, "TIFF", **({"exif": exif} if turned == "mask" else {}))
+    (problem,) = _problems(tmp_path)
+    assert problem.endswith("taken as they are stored, not as EXIF turns them; store both the same way")
+    Image.new("L", (40, 96), 255).save(mask)
+    assert _problems(tmp_path)[0].endswith("restore the mask")
+
+
+def test_backslashes_are_those_of_windows(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["meta"]["prefix"] = "thing\\"
+        for record in [*content["train"], *content["test"]]:
+            for key in ("image_path", "mask_path"):
+                record[key] = record[key] and record[key].replace("/", "\\")
+
+    annotations = write_class(tmp_path)
+    before = read_samples(dataset(), tmp_path, "thing", processes=0)
+    _edit(annotations, change)
+    pd.testing.assert_frame_equal(read_samples(dataset(), tmp_path, "thing", processes=0), before)
+    for value in ("C:\\data\\thing_0000_OK_C1_x.jpg", "..\\..\\..\\thing_0000_OK_C1_x.jpg"):
+        _edit(annotations, lambda content, value=value: content["train"][0].update(image_path=value))
+        assert any("expected a path below the data set's root" in problem for problem in _problems(tmp_path))
+
+
+def test_names_that_are_not_utf_8_are_found_before_the_work_is_done(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    image = next(tmp_path.rglob("*_train2024.jpg"))
+    image.rename(image.with_name(image.name.replace("train2024", "caf\udce9")))
+    _edit(
+        annotations,
+        lambda content: (
+            [
+                record.update(image_path=record["image_path"].replace("train2024", "caf\udce9"))
+                for record in content["train"]
+                if record["image_path"].endswith(image.name)
+            ]
+            and None
+        ),
+    )
+    (problem,) = _problems(tmp_path)
+    assert r"expected names in UTF-8, found realiad_1024/thing" in problem
+    assert problem.endswith(r"caf\udce9.jpg; rename it")
+
+
+def test_files_that_the_system_left_are_nobodys(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    for name in ("._thing.json", ".DS_Store", "._nut.json", "Thumbs.db"):
+        (annotations.parent / name).write_bytes(b"\0\x05\x16\x07")
+    assert [path.name for path in visible(annotations.parent)] == ["thing.json"]
+    assert visible(tmp_path / "absent") == []
+    assert len(read_samples(dataset(), tmp_path, "thing", processes=0)) == 21
+
+    def add(content: dict[str, Any]) -> None:
+        """What a layout finds that goes through all folders."""
+        record = content["train"][0]
+        folder, name = record["image_path"].rsplit("/", 1)
+        others = (f"{folder}/._{name}", f"{folder}/.ipynb_checkpoints/{name}")
+        content["train"] += [record | {"image_path": path} for path in others]
+
+    _edit(annotations, add)
+    assert len(read_samples(dataset(), tmp_path, "thing", processes=0)) == 21
+    annotations.rename(annotations.with_name("bolt.json"))
+    assert "available: bolt; change" in _problems(tmp_path)[0]
 
 
 def test_table_survives_a_round_trip_with_the_same_bytes(tmp_path: Path) -> None:

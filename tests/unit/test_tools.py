@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,3 +209,11 @@ def test_a_plan_for_one_table_counts_its_runs_alone(checkout: Path, capsys: pyte
     assert main(["plan", "config/demo.yaml", "--table", "table9"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("--table: there is no table9; the tables are table1, table2")
+
+
+@pytest.mark.parametrize("typed", ["~/a b", "$HOME/lot $5", 'it\'s "one" `of` $(many) # here', r"back\slash"])
+def test_make_hands_paths_over_as_they_were_typed(program: Callable[[str], str], typed: str) -> None:
+    command = [program("make"), "-n", "inspect", f"MODEL={typed}", f"PHOTOS={typed}"]
+    result = subprocess.run(command, cwd=CONFIG.parent, capture_output=True, text=True, check=True)
+    line = result.stdout.splitlines()[-1]
+    assert shlex.split(line)[-2:] == [typed, typed]

@@ -90,7 +90,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, caplog: pyt
         assert process.poll() is None, "the training ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
     with caplog.at_level("INFO", logger="multiflow"):
         assert_same(train_flow(samples, chosen, 0, work), expected)
     assert losses(work) == losses(whole)

@@ -19,7 +19,7 @@ CLASSES = ["brick", "grass"]
 def write_textures(root: Path) -> None:
     """Photographs of walls and lawns that scikit-image ships: one camera, grey-scale, 120 x 90 px.
 
-    An anomalous sample has a patch of gravel in it.
+    An anomalous sample has a patch of gravel in it. One mask is drawn in the alpha channel.
     """
     random = np.random.default_rng(0)
     gravel = data.gravel()
@@ -40,7 +40,10 @@ def write_textures(root: Path) -> None:
                 top, left = random.integers(0, 54), random.integers(0, 84)
                 mask[top : top + 36, left : left + 36] = 255
                 picture = np.where(mask, gravel[y : y + 90, x : x + 120], picture)
-                Image.fromarray(mask).save(path.with_suffix(".png"))
+                drawn = Image.fromarray(mask)
+                if (name, number) == ("grass", 1):
+                    drawn = Image.merge("LA", [Image.new("L", drawn.size, 255), drawn])
+                drawn.save(path.with_suffix(".png"))
             Image.fromarray(picture).save(path, quality=95)
             records[split].append(
                 {
@@ -61,7 +64,7 @@ def overlay(root: Path) -> dict[str, Any]:
     return {
         "run": "textures",
         "dataset": {
-            "name": "Textures", "root": str(root), "image_folder": "pictures", "annotations": "annotations",
+            "name": "Walls, $5 to $9_", "root": str(root), "image_folder": "pictures", "annotations": "annotations",
             "cameras": ["C1"], "classes": CLASSES, "flips": None,
         },
         "rendering": None,
@@ -88,7 +91,16 @@ def test_one_camera_grey_and_not_square_through_to_the_tables(checkout: Checkout
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = tree_checksum(root)
-    checkout.succeed(["config/demo.yaml", checkout.write_config(overlay(root))])
+    printed = checkout.succeed(["config/demo.yaml", checkout.write_config(overlay(root))])
+    doubt = "the mask has one colour and is read from its transparency"
+    assert doubt in printed, "what a log says of a mask nobody reads"
+    assert "1 warning in results/textures/logs/flip_views/grass.log" in printed
+    tables = checkout.folder / "results/textures/tables"
+    for name in ("table1", "table7", "ablation_tests"):
+        page = (tables / f"{name}.html").read_text(encoding="utf-8")
+        assert f"the logs of flip_views name: {doubt} (1 time, grass)." in page
+        assert "Walls, $5 to $9_ (" in page
+    assert f"{doubt} (1 time, grass)." in " ".join((tables.parent / "summary.txt").read_text().split())
     assert tree_checksum(root) == before, "the data set was written to"
     with open(checkout.folder / "results/textures/tables/table1.csv", newline="") as stream:
         table = {row["metric"]: float(row["multiflow"]) for row in csv.DictReader(stream)}

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from checkout import Checkout, small_run
 from PIL import Image
 from safetensors.torch import save_file
 
+from multiflow.base.tensors import read_provenance
 from multiflow.base.weights import read_weights
 from multiflow.methods.contract import Model
 from multiflow.methods.model import read_model, write_model
@@ -95,10 +99,11 @@ def test_a_new_seed_class_or_experiment_runs_only_itself(rendered: Checkout) -> 
 
 def test_what_changes_no_number_reruns_nothing(rendered: Checkout) -> None:
     run = small_run()
+    weights = rendered.folder / "results/small/weights/tf_efficientnet_lite0.in1k.safetensors"
     change = {
         "methods": {"multiflow": {"training": {"checkpoint_every": 7, "compile": True}}},
         "compute": {"device": "auto", "threads": 2, "workers": 0},
-        "features": {"lite0": {"weights_sha256": 32 * "5e"}},
+        "features": {"lite0": {"weights_sha256": read_provenance(weights)["sha256"]}},
         "segmentation": {"weights_sha256": 32 * "5e", "batch_size": 4},
     }
     overlay = rendered.write_config(change, "harmless.yaml")
@@ -134,15 +139,26 @@ def test_an_experiments_own_threads_reach_snakemake(rendered: Checkout) -> None:
         assert f"{rule} no_cross_view 1\n" in printed
 
 
-def test_a_data_set_and_weights_that_moved_rerun_nothing_behind_them(finished: Checkout) -> None:
-    results = finished.folder / "results/small"
-    (results / "dataset").rename(finished.folder / "parts")
+def test_a_copy_without_times_reruns_nothing(finished: Checkout) -> None:
+    files = [path for path in finished.folder.rglob("*") if path.is_file()]
+    now = time.time()
+    for number, path in enumerate(random.Random(0).sample(files, len(files))):
+        os.utime(path, (now + number / 100,) * 2)
+    assert "Nothing to be done" in finished.succeed(OVERLAYS, "-n")
+
+
+def test_a_data_set_and_weights_that_moved_rerun_nothing_behind_them(
+    finished: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, parts = finished.folder / "results/small", finished.folder / "parts of {2024}, 5$ ü"
+    (results / "dataset").rename(parts)
     shutil.copy(results / "weights/tf_efficientnet_lite0.in1k.safetensors", finished.folder / "lite0.safetensors")
     moved = {
-        "dataset": {"root": str(finished.folder / "parts")},
+        "dataset": {"root": "${PARTS}/" + parts.name, "name": "Parts {2024}"},
         "rendering": None,
         "features": {"lite0": {"weights": "lite0.safetensors"}},
     }
+    monkeypatch.setenv("PARTS", str(finished.folder))
     printed = finished.succeed([*OVERLAYS, finished.write_config(moved, "moved.yaml")])
     # The tables say whether the parts were rendered, so they are written again.
     stations = {"extract_features", "segment_foreground", "train_model", "score_samples", "count_metrics", "plot_class"}
@@ -180,9 +196,17 @@ def test_other_weights_in_the_same_file_are_seen(finished: Checkout) -> None:
     assert ran(finished.succeed([*OVERLAYS, overlay], target)) == Counter(["fetch_weights"])
     save_file({name: tensor.mul(1.5) if name == "conv_stem.weight" else tensor for name, tensor in state.items()},
               finished.folder / "own.safetensors")  # fmt: skip
+    os.utime(finished.folder / "own.safetensors", (0, 0))  # a file that is moved there keeps its time
     changed = ran(finished.succeed([*OVERLAYS, overlay], target))
     assert (changed["fetch_weights"], changed["extract_features"], changed["segment_foreground"]) == (1, 1, 0), changed
     assert changed["count_metrics"] == 1
+    other = finished.write_config({"features": {"lite0": {"weights_sha256": 32 * "5e"}}}, "other.yaml")
+    for _ in range(2):  # the second time, Snakemake has records of the first
+        result = finished.run([*OVERLAYS, overlay, other], target)
+        assert result.returncode == 1
+        assert f"own.safetensors: expected SHA-256 {32 * '5e'} (weights_sha256), found " in result.stderr
+    assert ran(finished.succeed([*OVERLAYS, overlay], target)) == Counter(["fetch_weights"])
+    assert "Nothing to be done" in finished.succeed([*OVERLAYS, overlay], "-n", target)
 
 
 def test_a_training_that_is_forced_is_made_again(finished: Checkout) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from multiflow.base.claim import claim_folder, claim_run
 from multiflow.cluster import (
     Finding,
     Request,
@@ -9,7 +10,6 @@ from multiflow.cluster import (
     ask_until_answered,
     cancel_leftovers,
     check_site,
-    claim_folder,
     probe_nodes,
     send_to_partition,
     written_bytes,
@@ -26,7 +26,7 @@ for candidate in workflow.rules:
 
 def reads_pictures(job):
     """Whether a job cannot do without the data set: it looks at its annotations, or depends on its pictures' checksum."""
-    return "annotations" in job.input.keys() or job.params.get("pictures") is not None
+    return job.rule.name == "flip_views" or job.params.get("pictures") is not None
 
 
 def slurm_requests():
@@ -105,15 +105,10 @@ def own_slurm_jobs():
     """No job is forgotten, and no two write one file: what a killed Snakemake left in the queue is cancelled."""
     if workflow.executor_plugin.name != "slurm":
         return
-    global SLURM_CLAIM  # held until this process ends
     ask_until_answered(workflow.executor_settings.status_command)
-    try:
-        SLURM_CLAIM = claim_folder(Path.cwd())
-        SLURM_CLAIM.guard(workflow.executor_plugin.executor)
-        count = cancel_leftovers(Path.cwd())
-    except (InputError, OSError) as error:
-        print(error, file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
+    CLAIMS.append(claim_folder(Path.cwd()))
+    CLAIMS[-1].guard(workflow.executor_plugin.executor)
+    count = cancel_leftovers(Path.cwd())
     if count:
         print(
             f"Cancelled {count} job{'s' * (count > 1)} that an earlier Snakemake had left in the queue.",
@@ -122,7 +117,15 @@ def own_slurm_jobs():
         )
 
 
-def prepare_cluster():
+CLAIMS = []  # held until this process ends
+
+
+def prepare_jobs():
     """What is done before the first job: the Snakefile's `onstart` calls it."""
     check_slurm_site()
-    own_slurm_jobs()
+    try:
+        own_slurm_jobs()
+        CLAIMS.append(claim_run(Path.cwd(), RUN.run))
+    except (InputError, OSError) as error:
+        print(error, file=sys.stderr, flush=True)
+        raise SystemExit(1) from None

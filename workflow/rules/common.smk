@@ -2,33 +2,40 @@
 
 import os
 import sys
+import time
 from glob import glob
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.current_basedir, "../../src"))
 
-from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
-
-from multiflow.base.errors import InputError
-from multiflow.base.failed_gpus import exclude_failed
-from multiflow.base.job import share_library, unfinished_mark
-from multiflow.base.settings import deciding
-from multiflow.base.tensors import read_provenance
-from multiflow.config import load_config, write_configuration
-from multiflow.datasets import annotation_files, flip_row, read_digests
-from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
-from multiflow.results.tables import table_runs
+from multiflow.base.import_path import share_library
 
 # The scripts of the rules import the library from this checkout, in whatever environment they run.
 share_library()
 
+from snakemake.exceptions import WorkflowError
+
+from multiflow.base.engine import ONCE, adapt_snakemake
+from multiflow.base.errors import InputError
+from multiflow.base.failed_gpus import exclude_failed
+from multiflow.base.job import unfinished_mark
+from multiflow.base.provenance import file_sha256
+from multiflow.base.settings import deciding
+from multiflow.base.tensors import read_provenance
+from multiflow.base.warned import logged_warnings
+from multiflow.config import load_config, write_configuration
+from multiflow.datasets import annotations_sha256, flip_row, read_digests
+from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
+from multiflow.results.tables import table_runs
+
 try:
+    adapt_snakemake(workflow)
     RUN = load_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = str(RUN.folder)
+STARTED = time.time()
 
 
 wildcard_constraints:
@@ -40,23 +47,18 @@ wildcard_constraints:
     network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
-def reset_all_parameters(job):
-    """Snakemake 9.27 evaluates a job's parameters again when its input is there, but records those from before."""
-    if not job._params_and_resources_resetted:
-        job._non_derived_params = None
-        workflow.persistence._params.cache_clear()
-    reset_parameters(job)
-
-
-reset_parameters = Job.reset_params_and_resources
-Job.reset_params_and_resources = reset_all_parameters
-
-
 def forget_forced():
     """A training that was forced is made again, also where an earlier one of the same settings was finished."""
     for job in workflow.dag.needrun_jobs():
         if job.rule.name == "train_model" and workflow.dag.reason(job).forced:
             forget_finished(checkpoint_of(RUN.folder, job.wildcards))
+
+
+def show_warnings():
+    """Jobs on this machine have said theirs on this screen; those on a cluster have not."""
+    if workflow.non_local_exec:
+        for line in logged_warnings(sorted(Path(RESULTS, "logs").rglob("*.log")), STARTED):
+            print(line, file=sys.stderr)
 
 
 def experiment_of(wildcards):
@@ -97,7 +99,7 @@ def known(read):
 
 def unfinished(log):
     """Whether an earlier job did not end well: its outputs are then those from before it, and it must run again."""
-    return lambda wildcards: unfinished_mark(log.format(**wildcards)).exists() or None
+    return lambda wildcards: ONCE if unfinished_mark(log.format(**wildcards)).exists() else None
 
 
 def compare_afterwards(name):
@@ -107,10 +109,33 @@ def compare_afterwards(name):
     checkpoints.register(looked_at_again)
 
 
-def local_checkpoint(wildcards):
-    """The file that a network's weights are read from, where they come from one."""
-    path = RUN.networks[wildcards.network].weights
-    return path if os.path.isfile(path) else []
+def rendered_class(wildcards):
+    """What says of a rendered class which pictures it has: its annotations, or where the layout has none, its folder."""
+    if RUN.rendering is None:
+        return []
+    made = rules.render_class.output
+    return expand(made.annotations or made.images, class_name=wildcards.class_name)
+
+
+def annotations_digest(wildcards):
+    """The checksum of the class's annotations where they come from outside; None where this run renders them."""
+    return annotations_sha256(RUN.dataset, RUN.root, wildcards.class_name) if RUN.rendering is None else None
+
+
+def weights_source(wildcards):
+    """Where a network's weights come from: a file counts by its content, whatever its name, place and time."""
+    source = RUN.networks[wildcards.network].weights
+    return file_sha256(source) if os.path.isfile(source) else source
+
+
+def replaced_weights(wildcards):
+    """Whether the configuration asks for other weights than those that are there, by their checksum."""
+    expected = RUN.networks[wildcards.network].weights_sha256
+    weights = f"{RESULTS}/weights/{wildcards.network}.safetensors"
+    if expected is None or not os.path.exists(weights):
+        return None
+    provenance = known(lambda: read_provenance(weights))
+    return None if provenance is not None and provenance.get("sha256") == expected else ONCE
 
 
 def backbone_read(wildcards):
@@ -163,6 +188,12 @@ def weights_read(wildcards):
     """The weights of the pretrained networks that the experiment's method runs itself."""
     networks = [network.backbone for network in experiment_of(wildcards).needs.weights]
     return expand(rules.fetch_weights.output.weights, network=networks)
+
+
+def weights_digests(wildcards):
+    """The checksums of those weights, by network: the same from another place train and score nothing again."""
+    networks = [network.backbone for network in experiment_of(wildcards).needs.weights]
+    return {network: weights_digest(network) for network in networks} or None
 
 
 def pictures_read(wildcards):

@@ -7,7 +7,7 @@ rule train_model:
         digests=ancient(str(rules.flip_views.output.digests)),
         features=features_read,
         foreground=segmentation_read,
-        weights=weights_read,
+        weights=ancient(weights_read),
         imported=imported_model,
     output:
         model=(
@@ -32,6 +32,7 @@ rule train_model:
     params:
         experiment=lambda wildcards: experiment_of(wildcards).training_values(),
         pictures=pictures_read,
+        weights=weights_digests,
     message:
         "training {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
     script:
@@ -44,7 +45,7 @@ rule score_samples:
         digests=ancient(str(rules.flip_views.output.digests)),
         features=features_read,
         foreground=segmentation_read,
-        weights=weights_read,
+        weights=ancient(weights_read),
         model=model_of,
     output:
         scores=(
@@ -70,6 +71,7 @@ rule score_samples:
     params:
         experiment=lambda wildcards: experiment_of(wildcards).scoring_values(),
         pictures=pictures_read,
+        weights=weights_digests,
     message:
         "scoring {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
     script:

@@ -3,13 +3,7 @@
 
 rule flip_views:
     input:
-        annotations=(
-            lambda wildcards: (
-                f"{RUN.root}/{RUN.dataset.annotations}/{wildcards.class_name}.json"
-                if RUN.rendering is not None
-                else annotation_files(RUN.dataset, RUN.root, wildcards.class_name)
-            )
-        ),
+        rendered=rendered_class,
     output:
         # They stay in place during another look: Snakemake takes everything behind a missing file for changed.
         samples=update(f"{RESULTS}/samples/{{class_name}}.csv"),
@@ -27,6 +21,7 @@ rule flip_views:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        annotations=annotations_digest,
         # Neither where the data set lies nor the other classes of the run change this one.
         dataset=RUN.dataset.model_dump(mode="json", exclude={"root", "flips", "classes", "name", "published"}),
         # Only a change of its own row of the table of flips changes a class.

@@ -127,7 +127,8 @@ rule typeset_tables:
     conda:
         "../../envs/multiflow.yaml"
     params:
-        title=f"Multi-Flow Bench: {RUN.dataset.name}, run {RUN.run}",
+        # A function, since Snakemake looks for wildcards in a text.
+        title=lambda wildcards: f"Multi-Flow Bench: {RUN.dataset.name}, run {RUN.run}",
     message:
         "typesetting the tables"
     script:

@@ -2,8 +2,6 @@
 
 
 rule fetch_weights:
-    input:
-        checkpoint=local_checkpoint,
     output:
         weights=update(f"{RESULTS}/weights/{{network}}.safetensors"),
     log:
@@ -14,7 +12,8 @@ rule fetch_weights:
         "../../envs/multiflow.yaml"
     params:
         unfinished=unfinished(f"{RESULTS}/logs/fetch_weights/{{network}}.log"),
-        source=lambda wildcards: RUN.networks[wildcards.network].weights,
+        source=weights_source,
+        replaced=replaced_weights,
     message:
         "fetching the weights of {wildcards.network}"
     script:

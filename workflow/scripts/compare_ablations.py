@@ -14,7 +14,7 @@ from multiflow.results.tables import (
 )
 
 with job(snakemake.log[0]):
-    context = context_from_values(snakemake.params.context)
+    context = context_from_values(snakemake.params.context, snakemake.input.runs)
     table = ablation_tests_table(compare_ablations(load_runs(map(Path, snakemake.input.runs)), context), context)
     write_csv(table, Path(snakemake.output.csv))
     write_latex(table, Path(snakemake.output.latex))

@@ -14,7 +14,7 @@ from multiflow.results.tables import (
 )
 
 with job(snakemake.log[0]):
-    context = context_from_values(snakemake.params.context)
+    context = context_from_values(snakemake.params.context, snakemake.input.runs)
     tables = comparison_tables(compare_with_paper(load_runs(map(Path, snakemake.input.runs)), context), context)
     write_csv(tables[0], Path(snakemake.output.csv))
     write_latex(tables, Path(snakemake.output.latex))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from multiflow.base.job import job
 from multiflow.config import load_config, write_configuration
-from multiflow.datasets import read_digests
+from multiflow.datasets import read_digests, read_doubts
 from multiflow.datasets.ground_truth import GroundTruthFile
 from multiflow.metrics.counting import count_metrics, write_metrics
 from multiflow.scores import ScoreFile
@@ -26,4 +26,5 @@ with job(snakemake.log[0]):
             "config": run.decided_by(experiment),
             "ground_truth_sha256": read_digests(snakemake.input.digests)["ground_truth"],
         },
+        read_doubts(snakemake.input.digests),
     )

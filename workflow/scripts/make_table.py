@@ -9,11 +9,8 @@ from multiflow.results.records import load_runs
 from multiflow.results.tables import context_from_values, format_text, make_table, write_csv, write_latex
 
 with job(snakemake.log[0]):
-    table = make_table(
-        snakemake.wildcards.table,
-        load_runs(map(Path, snakemake.input.runs)),
-        context_from_values(snakemake.params.context),
-    )
+    context = context_from_values(snakemake.params.context, snakemake.input.runs)
+    table = make_table(snakemake.wildcards.table, load_runs(map(Path, snakemake.input.runs)), context)
     write_csv(table, Path(snakemake.output.csv))
     write_latex(table, Path(snakemake.output.latex))
     write_table_page(table, Path(snakemake.output.page))

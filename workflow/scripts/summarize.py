@@ -1,18 +1,25 @@
-"""Write what the run made, with Table 1."""
+"""Write what the run made, with its table of averages."""
 
 from pathlib import Path
 
 from multiflow.base.files import atomic_path
 from multiflow.base.job import job
 from multiflow.results.records import load_metrics
-from multiflow.results.tables import compare_with_paper, context_from_values, format_text, make_table, summary_line
+from multiflow.results.tables import (
+    compare_with_paper,
+    context_from_values,
+    format_text,
+    main_table,
+    make_table,
+    summary_line,
+)
 
 with job(snakemake.log[0]):
     metrics_path = Path(snakemake.input.metrics)
-    context = context_from_values(snakemake.params.context)
-    metrics = load_metrics(metrics_path)
-    table = make_table("table1", metrics, context)
-    results = metrics_path.parent
+    metrics, results = load_metrics(metrics_path), metrics_path.parent
+    runs = [results / source for source in metrics["source"].unique()]
+    context = context_from_values(snakemake.params.context, runs)
+    table = make_table(main_table(context), metrics, context)
     missing = snakemake.params.missing_latex
     pdf = f"not made: {missing}" if missing else f"{results}/tables.pdf"
     with atomic_path(snakemake.output.summary) as temporary:

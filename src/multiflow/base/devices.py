@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 
 from multiflow.base.errors import InputError
+from multiflow.base.gpu_support import INSTALL_OTHER, describe_build, describe_cards, is_supported
 
 __all__ = ["MissingGpuError", "device_name", "exact_float32", "gpu_failure", "select_device"]
 
@@ -36,17 +37,20 @@ def select_device(wanted: str, key: str) -> torch.device:
     Raises:
         MissingGpuError: ``CUDA_VISIBLE_DEVICES`` names a GPU, as Slurm sets it for a job that has one, and there is
             none.
-        InputError: ``cuda`` was asked for and there is none.
+        InputError: ``cuda`` was asked for and there is none, or this build of torch cannot compute on it.
     """
     if wanted == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
+        if not is_supported(torch.cuda.get_device_capability(), torch.cuda.get_arch_list()):
+            raise InputError(f"{key}: the GPU is {describe_cards()}; {describe_build()}; {INSTALL_OTHER}")
         return torch.device("cuda")
     handed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if handed not in ("", "-1", "NoDevFiles"):  # the last is what an older Slurm says to a job without a GPU
         raise MissingGpuError(
-            f"{key}: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES={handed} names one; nvidia-smi says more (without "
-            "that variable the CPU computes)"
+            f"{key}: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES={handed} names one ({describe_cards()}; "
+            f"{describe_build()}); where the driver is older than that, {INSTALL_OTHER}; without that variable the CPU "
+            "computes"
         )
     if wanted == "cuda":
         raise InputError(f"{key}: expected a CUDA device, found none on this machine; set it to auto or cpu")

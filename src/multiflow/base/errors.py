@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "printable"]
+
+
+def printable(text: str) -> str:
+    """Text that any terminal and log can show; a name from outside may hold bytes of any kind, which are escaped."""
+    escaped = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in escaped)
 
 
 class InputError(Exception):
@@ -19,8 +25,7 @@ class InputError(Exception):
 
     def __init__(self, problems: str | Iterable[str]) -> None:
         lines = [problems] if isinstance(problems, str) else problems
-        # A name out of a damaged file can hold anything.
-        self.problems: list[str] = [" ".join(line.splitlines()) for line in lines]
+        self.problems: list[str] = [printable(" ".join(line.splitlines())) for line in lines]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[list[str]]]:

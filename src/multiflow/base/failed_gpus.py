@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 __all__ = ["exclude_failed", "record_failed"]
 
 NAME = "failed_gpus.tsv"
+_RECORD = re.compile(r"(?P<time>\d{1,12})\t(?P<node>[\w.-]+)\t.*")
 _DAY = 86400.0  # s; by then somebody has looked after the node
 
 
@@ -19,8 +21,11 @@ def record_failed(logs: Path, node: str, reason: str) -> None:
         node: as Slurm names it.
         reason: one line.
     """
-    with open(logs / NAME, "a", encoding="utf-8") as stream:
-        stream.write(f"{time.time():.0f}\t{node}\t{reason}\n")
+    path = logs / NAME
+    # What follows a torn line would be taken for its end.
+    end = "\n" if path.exists() and not path.read_bytes().endswith(b"\n") else ""
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(f"{end}{time.time():.0f}\t{node}\t{reason}\n")
 
 
 def exclude_failed(logs: Path, attempt: int) -> str | None:
@@ -34,9 +39,10 @@ def exclude_failed(logs: Path, attempt: int) -> str | None:
         attempt: 1 for the first submission.
     """
     try:
-        lines = (logs / NAME).read_text(encoding="utf-8").splitlines() if attempt == 2 else []
+        text = (logs / NAME).read_text(encoding="utf-8", errors="replace") if attempt == 2 else ""
     except FileNotFoundError:
         return None
-    records = [line.split("\t") for line in lines]
-    nodes = sorted({record[1] for record in records if time.time() - float(record[0]) < _DAY})
+    # A line that a node wrote while it failed, or two at the same time, may be torn.
+    records = [found for line in text.splitlines() if (found := _RECORD.fullmatch(line))]
+    nodes = sorted({found["node"] for found in records if time.time() - int(found["time"]) < _DAY})
     return f"--exclude={','.join(nodes)}" if nodes else None

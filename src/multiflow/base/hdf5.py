@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.hdf5_writer import Hdf5Writer
 
 __all__ = ["Hdf5File", "Split", "create_hdf5", "write_strings"]
 
@@ -27,15 +28,19 @@ def create_hdf5(path: str | Path, kind: str, attributes: Mapping[str, Any]) -> I
         path: the file.
         kind: what the file holds (``features``, ``foreground``); its readers ask for the same word.
         attributes: root attributes; strings, numbers and lists of them.
+
+    Raises:
+        InputError: the disk, or the user's part of it, is full.
     """
-    with (
-        atomic_path(path) as temporary,
-        h5py.File(temporary, "w", libver="v110", locking="best-effort") as file,
-    ):
-        file.attrs["kind"] = kind
-        for name, value in attributes.items():
-            file.attrs[name] = value
-        yield file
+    with atomic_path(path) as temporary, Hdf5Writer(temporary) as writer:
+        try:
+            with h5py.File(writer, "w", libver="v110") as file:
+                file.attrs["kind"] = kind
+                for name, value in attributes.items():
+                    file.attrs[name] = value
+                yield file
+        finally:
+            writer.check()
 
 
 def write_strings(group: h5py.Group, name: str, values: Any) -> None:

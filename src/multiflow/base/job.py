@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from multiflow.base.errors import InputError
+from multiflow.base.errors import InputError, printable
 from multiflow.base.failed_gpus import record_failed
+from multiflow.base.warned import WarningCounter
 
-__all__ = ["job", "share_library", "unfinished_mark"]
+__all__ = ["job", "unfinished_mark"]
 
 logger = logging.getLogger("multiflow")
 
@@ -30,7 +31,7 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     Everything that the library and the renderer log goes to the log file; an :class:`InputError` is written to the
     log and to standard error, a line a problem, and ends the process with exit status 1; a GPU that fails is one line
     as well, and its node is noted for the next attempt; any other exception is written to the log with its traceback
-    and raised again.
+    and raised again. Warnings are counted on standard error at the end, the first of each kind in its words.
 
     With ``mark``, a file beside the log is there until the work has ended well: where Snakemake gives a failed job its
     earlier outputs back, it tells that they are out of date.
@@ -43,11 +44,17 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     if mark:
         unfinished_mark(path).touch()
     lock = path.with_name(f".{path.name}.lock")
-    with open(path, "a", encoding="utf-8") as stream, open(lock, "a", encoding="utf-8") as locked:
+    with (
+        open(path, "a", encoding="utf-8", errors="backslashreplace") as stream,
+        open(lock, "a", encoding="utf-8") as locked,
+    ):
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        counter = WarningCounter()
+        levels = [source.level for source in _LOGGERS]
         for source in _LOGGERS:
             source.addHandler(handler)
+            source.addHandler(counter)
             source.setLevel(logging.INFO)
         _lock(locked)
         try:
@@ -69,8 +76,12 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
                 raise
             raise SystemExit(1) from None
         finally:
-            for source in _LOGGERS:
+            for source, level in zip(_LOGGERS, levels, strict=True):
                 source.removeHandler(handler)
+                source.removeHandler(counter)
+                source.setLevel(level)
+            for line in counter.lines(path):
+                print(printable(line), file=sys.stderr)
 
 
 def _lock(stream: TextIO) -> None:
@@ -117,11 +128,3 @@ def _gpu_failure(error: Exception) -> str | None:
 def unfinished_mark(log: str | Path) -> Path:
     """The file that is there while a job with ``mark`` runs, and after it where it did not end well."""
     return Path(log).with_name(f".{Path(log).name}.unfinished")
-
-
-def share_library() -> None:
-    """Let the processes that this one starts import the library from the same checkout."""
-    source = str(Path(__file__).parents[2])
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if source not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, paths)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,7 @@ from pathlib import Path
 
 __all__ = ["file_sha256", "git_revision", "versions"]
 
+_CHECKOUT = Path(__file__).resolve().parents[3]
 _PACKAGES = (
     "torch",
     "timm",
@@ -36,11 +38,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_revision() -> str:
-    """Revision of this checkout, with ``-dirty`` where tracked files were changed; ``unknown`` outside git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+def git_revision(checkout: Path = _CHECKOUT) -> str:
+    """Revision of a checkout, with ``-dirty`` where tracked files were changed; ``unknown`` outside git.
+
+    Git only reads: jobs that look at a shared checkout at the same time would lock its index. Neither a repository that
+    the environment names nor one that the checkout's folder lies in says anything of the checkout.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_CEILING_DIRECTORIES": str(checkout.parent)}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(checkout), *arguments]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+        return run.stdout.strip()
+
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        revision = git("describe", "--always", "--abbrev=40")  # its own --dirty writes the index
+        return f"{revision}-dirty" if git("status", "--porcelain", "--untracked-files=no") else revision
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

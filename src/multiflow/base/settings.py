@@ -5,11 +5,39 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["NEUTRAL", "SCORING", "Block", "Compute", "Device", "Name", "Seed", "Sha256", "Unique", "deciding"]
+__all__ = [
+    "NEUTRAL",
+    "SCORING",
+    "Block",
+    "ClassName",
+    "Compute",
+    "Device",
+    "Heading",
+    "Name",
+    "Seed",
+    "Sha256",
+    "Unique",
+    "deciding",
+]
+
+
+def _two_digits(value: Any) -> Any:
+    """YAML reads 01 as the number 1."""
+    return f"{value:02d}" if type(value) is int else value
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"expected a line of printable characters, found {text!r}")
+    return text
+
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+ClassName = Annotated[Name, BeforeValidator(_two_digits)]
+Heading = Annotated[str, AfterValidator(_one_line)]
+"""Any text that is printed as it is typed."""
 # Snakemake hands the numbers of a list in --config over as texts.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

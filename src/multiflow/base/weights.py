@@ -16,7 +16,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.provenance import file_sha256
 
-__all__ = ["checked_sha256", "read_checkpoint", "read_weights", "write_weights"]
+__all__ = ["checked_sha256", "read_checkpoint", "read_weights", "tensors_sha256", "write_weights"]
 
 
 def checked_sha256(file: Path, source: str, expected: str | None, key: str) -> str:
@@ -62,12 +62,12 @@ def write_weights(path: Path, state: Mapping[str, Tensor], provenance: Mapping[s
     A checksum of the tensors is added, ``tensors_sha256``, see :func:`multiflow.base.tensors.read_provenance`.
     """
     # One entry, because safetensors writes several in random order.
-    metadata = {"provenance": json.dumps({**provenance, "tensors_sha256": _tensors_sha256(state)}, sort_keys=True)}
+    metadata = {"provenance": json.dumps({**provenance, "tensors_sha256": tensors_sha256(state)}, sort_keys=True)}
     with atomic_path(path) as temporary:  # save_file would make a file that other users cannot read
         temporary.write_bytes(safetensors.torch.save(dict(state), metadata))
 
 
-def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors' names, types, shapes and values."""
     checksum = hashlib.sha256()
     for name in sorted(state):

@@ -1,6 +1,5 @@
 """Running on a Slurm cluster: what a site must offer, and what a run will cost there."""
 
-from multiflow.cluster.claim import claim_folder
 from multiflow.cluster.controller import ask_until_answered
 from multiflow.cluster.leftovers import cancel_leftovers
 from multiflow.cluster.placement import send_to_partition
@@ -16,7 +15,6 @@ __all__ = [
     "ask_until_answered",
     "cancel_leftovers",
     "check_site",
-    "claim_folder",
     "probe_nodes",
     "render_plan",
     "send_to_partition",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from importlib import import_module
 from typing import Any
+
+from multiflow.cluster.slurm import listing_environment
 
 __all__ = ["ask_until_answered"]
 
@@ -15,6 +18,8 @@ _SECONDS = 10.0
 def ask_until_answered(status_command: str) -> None:
     """Change two functions of the plugin (2.8.0), which else waits without end for jobs that it has forgotten.
 
+    Its ``squeue`` shows jobs of hidden partitions as well: one that it does not see counts as waiting.
+
     When the controller does not answer, the plugin falls back on ``sacct``, also where there is no accounting and the
     site said ``squeue``; and after some failed queries it drops all jobs that it was asked about. Here it stays with
     the command that it was given, and asks until there is an answer.
@@ -22,6 +27,9 @@ def ask_until_answered(status_command: str) -> None:
     Args:
         status_command: ``squeue`` or ``sacct``, as the site set it.
     """
+    os.environ.update(listing := listing_environment())
+    for name in set(os.environ) - set(listing):
+        del os.environ[name]
     plugin: Any = import_module("snakemake_executor_plugin_slurm")
     available, query = plugin.is_query_tool_available, plugin.query_job_status
 

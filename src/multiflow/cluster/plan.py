@@ -72,6 +72,7 @@ class Job:
         threads: CPUs that it holds.
         bytes: that it writes; None where they are not known.
         kept: whether they stay when the run has ended.
+        models: in the file that it writes or reads: the last one, and those of earlier stages of the training.
         alternatives: its seconds under other settings, by what they are.
     """
 
@@ -83,6 +84,7 @@ class Job:
     threads: int
     bytes: float | None
     kept: bool = True
+    models: int = 1
     alternatives: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -287,12 +289,14 @@ def _alternatives(jobs: Iterable[Job]) -> list[str]:
 
 
 def _checkpoints(jobs: Iterable[Job]) -> list[str]:
-    largest = max((job.bytes or 0.0 for job in jobs if job.rule == "train_model"), default=0.0)
+    trainings = [job for job in jobs if job.rule == "train_model"]
+    largest = max(((2 + job.models) * (job.bytes or 0.0) / job.models for job in trainings), default=0.0)
     if not largest:
         return []
+    stages = ", and the models of earlier stages" if any(job.models > 1 for job in trainings) else ""
     return [
-        "Each training that runs keeps a checkpoint until it ends: with AdamW's two moments three times its model, up "
-        f"to {3 * largest / 1e9:.2f} GB."
+        "Each training that runs keeps a checkpoint until it ends: with AdamW's two moments three times its model"
+        f"{stages}, up to {largest / 1e9:.2f} GB."
     ]
 
 
@@ -333,7 +337,8 @@ def _jobs(config: Config, unit: Mapping[str, float], runs: Sequence[Run]) -> Ite
                 yield _segmentation(config, method, name, images[name].count, unit)
     yield from _method_jobs(config, unit, runs, images)
     for name, class_name, _ in runs:
-        seconds = images[class_name].test * unit["metrics_sample"]
+        models = 1 + experiments[name, class_name].stages
+        seconds = models * images[class_name].test * unit["metrics_sample"]
         yield Job("count_metrics", name, class_name, seconds, False, 1, _METRICS_BYTES)
 
 
@@ -391,12 +396,15 @@ def _method_jobs(
             return Job(rule, name, class_name, None, gpu, threads, None, kept)
         test = images[class_name].test
         on_gpu = unit["gpu_training_tflops" if training and cost.tf32 else "gpu_scoring_tflops"]
+        models = 1 + experiment.stages
         work, size = (
-            (cost.training_tflop, cost.model_bytes) if training else (test * cost.scoring_tflop, test * cost.map_bytes)
+            (cost.training_tflop, models * cost.model_bytes)
+            if training
+            else (models * test * cost.scoring_tflop, models * test * cost.map_bytes)
         )
         speed = on_gpu if gpu else unit["cpu_tflops"] * experiment.compute.threads
         others = {label: tflop / speed for label, tflop in cost.alternatives.items()} if training else {}
-        return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, others)
+        return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others)
 
     trained = dict.fromkeys((config.trained_as(*run), *run[1:]) for run in runs)
     yield from (job("train_model", name, class_name) for name, class_name, _ in trained)

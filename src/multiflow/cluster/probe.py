@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from multiflow.base.gpu_support import INSTALL_OTHER, describe_build, describe_cards
 from multiflow.cluster.site import PROFILE, Finding, bad, good
 from multiflow.cluster.slurm import Request, ask
 
@@ -168,9 +169,9 @@ def _judge(name: str, answer: dict[str, Any], message: str, data: str | None, wa
     elif wants_gpu:
         findings.append(
             bad(
-                f"{place}: CUDA sees no GPU ({answer['cuda_problem']}; CUDA_VISIBLE_DEVICES={answer['visible']}); ask "
-                f"the administrators for a driver for CUDA {answer['built']} there, or name another gpu_model at the "
-                f"top of {PROFILE}",
+                f"{place}: CUDA does not compute on the GPU ({answer['cuda_problem']}; "
+                f"CUDA_VISIBLE_DEVICES={answer['visible']}); the GPU: {answer['cards']}; {answer['build']}; where one "
+                f"is too old for the other, {INSTALL_OTHER}, or name another gpu_model at the top of {PROFILE}",
             )
         )
     return findings
@@ -178,7 +179,7 @@ def _judge(name: str, answer: dict[str, Any], message: str, data: str | None, wa
 
 def look_around(folder: Path, data: str | None) -> dict[str, Any]:
     """What this machine sees: the submitter's file, the data set, Python, torch and the GPU."""
-    found: dict[str, Any] = {"host": platform.node(), "python": platform.python_version(), "torch": None, "built": None}
+    found: dict[str, Any] = {"host": platform.node(), "python": platform.python_version(), "torch": None}
     try:
         found["message"] = (folder / _MESSAGE).read_text()
     except OSError:
@@ -186,16 +187,18 @@ def look_around(folder: Path, data: str | None) -> dict[str, Any]:
     found |= {
         "data": data is None or os.path.isdir(data),
         "cuda": None,
+        "cards": describe_cards(),
+        "build": "torch cannot be imported",
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "cuda_problem": "torch cannot be imported",
     }
     try:
         import torch
 
-        found |= {"torch": version("torch"), "built": torch.version.cuda}
+        found |= {"torch": version("torch"), "build": describe_build()}
         try:
             torch.cuda.init()
-            torch.zeros(1, device="cuda")
+            torch.zeros(1, device="cuda").add(1).item()  # a computation, since memory alone needs no code for the card
             found |= {"cuda": torch.cuda.get_device_name(), "cuda_problem": None}
         except (RuntimeError, AssertionError) as error:
             found["cuda_problem"] = str(error).split(". ")[0].splitlines()[0]

@@ -188,7 +188,8 @@ def _partition(name: str, requests: Sequence[Request], known: dict[str, Partitio
     if partition.state != "UP":
         return bad(f"partition {name}: its state is {partition.state}; wait, or name another in {PROFILE}")
     for account in sorted({request.account for request in requests} - {""}):
-        if account in partition.denied or (partition.allowed is not None and account not in partition.allowed):
+        known_as = account.lower()
+        if known_as in partition.denied or (partition.allowed is not None and known_as not in partition.allowed):
             allowed = ", ".join(sorted(partition.allowed)) if partition.allowed else f"all but {account}"
             return bad(
                 f"account {account}: partition {name} is open to {allowed}; change the account at the top of {PROFILE}",

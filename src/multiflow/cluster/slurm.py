@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-__all__ = ["Answer", "Partition", "Request", "ask", "partitions"]
+__all__ = ["Answer", "Partition", "Request", "ask", "listing_environment", "partitions"]
 
+_LISTING = re.compile(r"(SQUEUE|SINFO|SCONTROL)_")
 SECONDS = 10.0  # A command that takes longer than this is taken for one that never ends.
 
 
@@ -39,11 +41,26 @@ class Answer:
         return re.sub(r"^(\w+: )?(error: |allocation failure: )?", "", lines[-1]) if lines else f"status {self.status}"
 
 
+def listing_environment() -> dict[str, str]:
+    """The environment in which Slurm's commands list everything: hidden partitions and their jobs, and nothing less.
+
+    A user may have set variables such as ``SQUEUE_PARTITION``, which leave jobs out.
+    """
+    own = {name: value for name, value in os.environ.items() if not _LISTING.match(name)}
+    return own | {"SCONTROL_ALL": "1", "SINFO_ALL": "1", "SQUEUE_ALL": "1"}
+
+
 def ask(*command: str, seconds: float = SECONDS) -> Answer:
     """Run a command of Slurm; it is killed when it takes longer than ``seconds``."""
     try:
         result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            env=listing_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
     except FileNotFoundError:
         return Answer(127, "", f"{command[0]} is not on PATH")
@@ -144,7 +161,7 @@ class Partition:
         name: its name.
         state: ``UP`` takes and runs jobs.
         minutes: longest time limit of a job; None: unlimited.
-        allowed: accounts that may use it; None: all.
+        allowed: accounts that may use it, in small letters, as Slurm knows them; None: all.
         denied: accounts that may not.
     """
 
@@ -158,13 +175,13 @@ class Partition:
     def parse(cls, line: str) -> Self:
         """From a line of ``scontrol show partition --oneliner``."""
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        allowed = fields.get("AllowAccounts", "ALL")
+        allowed = fields.get("AllowAccounts", "ALL").lower()
         return cls(
             name=fields["PartitionName"],
             state=fields.get("State", "UP"),
             minutes=_minutes(fields.get("MaxTime", "UNLIMITED")),
-            allowed=None if allowed == "ALL" else frozenset(allowed.split(",")),
-            denied=frozenset(filter(None, fields.get("DenyAccounts", "").split(","))),
+            allowed=None if allowed == "all" else frozenset(allowed.split(",")),
+            denied=frozenset(filter(None, fields.get("DenyAccounts", "").lower().split(","))),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from multiflow.base.settings import Block, Name, Seed, Unique
+from multiflow.base.settings import Block, ClassName, Heading, Name, Seed, Unique
 
 __all__ = ["ExperimentEntry", "Keep", "Tables"]
 
@@ -57,16 +57,16 @@ class ExperimentEntry(Block):
     base: Name | None = Field(
         None, description="Another experiment, whose method and changes come first; not its heading, seeds and classes."
     )
-    heading: str | None = Field(None, min_length=1, description="Its name in tables. Empty: its method's.")
+    heading: Heading | None = Field(None, min_length=1, description="Its name in tables. Empty: its method's.")
     seeds: Unique[Seed] | None = Field(
         None, min_length=1, description="Seeds of this experiment. Empty: the run's `seeds`."
     )
-    classes: Unique[Name] | None = Field(
+    classes: Unique[ClassName] | None = Field(
         None, min_length=1, description="Classes of this experiment. Empty: all of the data set."
     )
     foreground: dict[str, Any] = Field({}, description="Changes of the `foreground` block.")
     evaluation: dict[str, Any] = Field({}, description="Changes of the `evaluation` block.")
     compute: dict[str, Any] = Field({}, description="Changes of the `compute` block.")
-    by_class: dict[Name, dict[str, Any]] = Field(
+    by_class: dict[ClassName, dict[str, Any]] = Field(
         {}, description="Changes of the method's settings that hold for one class."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.text import read_text
 from multiflow.config.problems import problem_lines
 from multiflow.config.run import Config, merge
 
@@ -32,7 +32,7 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         InputError: one line per wrong key: place, what was expected, what was found.
     """
-    merged = merge({}, values)
+    merged = _with_nulls(merge({}, values))
     for block in _DROPPABLE:
         if isinstance(merged.get(block), Mapping):
             names = [*(name for name in _base_order(block) if name in merged[block]), *merged[block]]
@@ -41,6 +41,15 @@ def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise InputError([f"{source}: {line}" for line in problem_lines(error)]) from None
+
+
+def _with_nulls(value: Any) -> Any:
+    """Snakemake hands the null of a ``--config`` over as the text, with which no key can be meant."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(entry) for entry in value]
+    return None if value == "null" else value
 
 
 @cache
@@ -67,14 +76,21 @@ def write_configuration(values: Mapping[str, Any], folder: Path, latest: bool = 
     Returns:
         The file.
     """
-    # Through JSON, since Snakemake's dictionaries are of classes that YAML does not know. The order counts: no sorting.
-    text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
+    # The order counts: no sorting.
+    text = yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True)
     named = folder / "configurations" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
     for path in (named, *([folder / "configuration.yaml"] if latest else [])):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
     return named
+
+
+def _plain(values: Any) -> Any:
+    """The same of Python's own classes, since YAML does not know Snakemake's; a key that is a number stays one."""
+    if isinstance(values, Mapping):
+        return {key: _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
@@ -86,8 +102,8 @@ def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            values = yaml.safe_load(read_text(path, "a configuration in YAML"))
+        except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
         if not isinstance(values, dict):

@@ -21,7 +21,7 @@ from multiflow.methods import load_method
 from multiflow.methods.contract import Method
 from multiflow.methods.experiment import Experiment
 from multiflow.metrics.settings import Evaluation
-from multiflow.results.published import published_classes
+from multiflow.results.published import published_classes, published_protocol
 from rendered_parts.settings import Rendering
 
 __all__ = ["Config", "merge"]
@@ -82,24 +82,28 @@ class Config(Block):
         """What is rendered has a layout of its own."""
         if self.dataset.published is not None:
             raise ValueError("dataset.published: published numbers never stand beside rendered parts; leave it empty")
-        for key, found, expected in (
-            ("image_folder", self.dataset.image_folder, f"realiad_{rendering.image_size}"),
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-        ):
-            if found != expected:
+        expected: dict[str, str | None] = {"layout": "mvtec", "flips": None}
+        if rendering.layout == "realiad":
+            folders = {"image_folder": f"realiad_{rendering.image_size}", "annotations": "realiad_jsons"}
+            expected = {"layout": "real_iad", **folders}
+        for key, value in expected.items():
+            if (found := getattr(self.dataset, key)) != value:
                 raise ValueError(
-                    f"dataset.{key}: expected {expected} with rendering.image_size {rendering.image_size}, "
-                    f"found {found}"
+                    f"dataset.{key}: expected {value or 'null'} with rendering.layout {rendering.layout} and "
+                    f"rendering.image_size {rendering.image_size}, found {found}"
                 )
 
     def _check_published(self, collection: str) -> None:
         """Published numbers stand beside the same data set and protocol only."""
         unknown = sorted(set(self.dataset.classes) - set(published_classes(collection)))
-        for key, found, expected in (
-            ("annotations", self.dataset.annotations, "realiad_jsons"),
-            ("cameras", ", ".join(self.dataset.cameras), "C1, C2, C3, C4, C5"),
-            ("classes", ", ".join(unknown) or "Real-IAD's", "Real-IAD's"),
-        ):
+        known = f"those of {collection}"
+        found_here = {
+            "annotations": self.dataset.annotations,
+            "cameras": ", ".join(self.dataset.cameras),
+            "classes": ", ".join(unknown) or known,
+        }
+        for key, expected in (*published_protocol(collection).items(), ("classes", known)):
+            found = found_here[key]
             if found != expected:
                 raise ValueError(
                     f"dataset.published: {collection} stands only beside the same data and protocol, with "
@@ -132,7 +136,8 @@ class Config(Block):
         for key, classes in (("classes", self.classes_of(name)), ("by_class", entry.by_class)):
             unknown = sorted(set(classes) - set(self.dataset.classes))
             if unknown:
-                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes")
+                hint = f"; to run some classes only, set {place}.classes" if key == "by_class" else ""
+                raise ValueError(f"{place}.{key}: {', '.join(unknown)} not in dataset.classes{hint}")
         if "ground_truth_size" in entry.evaluation:
             raise ValueError(
                 f"{place}.evaluation.ground_truth_size: the ground truth is read once per run; set it in the run's "
@@ -145,6 +150,12 @@ class Config(Block):
                 raise ValueError(
                     f"{place}: its method needs the features {', '.join(unknown)}; the run's features block has "
                     f"{', '.join(self.features) or 'none'}"
+                )
+            if experiment.evaluation.select != "last" and experiment.stages == 0:
+                raise ValueError(
+                    f"{place}.evaluation.select: {experiment.evaluation.select}: expected a method whose training "
+                    f"keeps models of earlier stages, found {experiment.method.heading} with its last one only; set it "
+                    "to last"
                 )
             if experiment.segmentation is not None:
                 self.segmentation.check(experiment.segmentation)
@@ -264,6 +275,16 @@ class Config(Block):
     def trained_runs(self) -> list[tuple[str, str, int]]:
         """Every experiment, class and seed that is trained: experiments that share a model share its training."""
         return list(dict.fromkeys((self.trained_as(*run), *run[1:]) for run in self.runs))
+
+    def trained_on(self, class_name: str) -> list[Experiment]:
+        """The experiments that are trained on a class; those whose models are imported are not."""
+        names = [
+            name
+            for name, trained, seed in self.trained_runs
+            if trained == class_name
+            and not (self.folder / "imported" / name / class_name / f"seed{seed}.safetensors").exists()
+        ]
+        return [self.experiment(name, class_name) for name in dict.fromkeys(names)]
 
     @property
     def networks_read(self) -> list[str]:

@@ -7,11 +7,14 @@ checksums. A further layout is a file of the form of :class:`~multiflow.datasets
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 from typing import TYPE_CHECKING, cast
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.digests import read_digests
+from multiflow.base.provenance import file_sha256
+from multiflow.datasets.digests import read_digests, read_doubts
 from multiflow.datasets.flips import read_flips
 
 if TYPE_CHECKING:
@@ -20,20 +23,32 @@ if TYPE_CHECKING:
     from multiflow.datasets.contract import Layout
     from multiflow.datasets.settings import Dataset
 
-__all__ = ["LAYOUTS", "annotation_files", "flip_row", "layout", "read_digests", "read_flips"]
+__all__ = ["LAYOUTS", "annotations_sha256", "flip_row", "layout", "read_digests", "read_doubts", "read_flips"]
 
 LAYOUTS = {
     "real_iad": "multiflow.datasets.real_iad",
+    "mvtec": "multiflow.datasets.mvtec",
+    "btad": "multiflow.datasets.btad",
 }
 """Name in the configuration and module. A module here is read at every start: keep it light."""
 
 
-def annotation_files(dataset: Dataset, root: Path, class_name: str) -> list[str]:
-    """The files or folders that decide what a class is; none where they are missing, which its job reports."""
+def annotations_sha256(dataset: Dataset, root: Path, class_name: str) -> str | None:
+    """Checksum of the files or folders that decide what a class is; None where they are missing, which its job reports.
+
+    They are no inputs of a rule: Snakemake would go by their times and their place, and take braces in a path for
+    wildcards.
+    """
     try:
-        return [str(path) for path in layout(dataset.layout).annotation_files(dataset, root, class_name)]
-    except InputError:
-        return []
+        parts = layout(dataset.layout).annotation_files(dataset, root, class_name)
+        return hashlib.sha256("\n".join(map(_content, parts)).encode(errors="surrogateescape")).hexdigest()
+    except (InputError, OSError):
+        return None
+
+
+def _content(path: Path) -> str:
+    """What a file holds, as a checksum, or the names in a folder."""
+    return "\0".join([path.name, *sorted(os.listdir(path))]) if path.is_dir() else file_sha256(path)
 
 
 def flip_row(dataset: Dataset, class_name: str) -> dict[str, int] | None:

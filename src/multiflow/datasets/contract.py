@@ -6,6 +6,7 @@ checksums and damaged files are looked after for all layouts in :mod:`multiflow.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -31,7 +32,8 @@ class View:
         sample: the part that is seen, named uniquely within the split.
         camera: the view, a name of ``dataset.cameras``; others are left out with a warning.
         image: path relative to the data set's root.
-        mask: the same of the ground truth; empty where the view is normal.
+        mask: the same of the ground truth; empty where there is none. What an anomalous view without one counts as,
+            ``dataset.unmasked_views`` decides.
         label: 1 is anomalous, 0 normal: that of this view, not of its sample.
         anomaly_class: as the data set names it.
     """
@@ -54,10 +56,27 @@ class View:
 
 @dataclass
 class Findings:
-    """What is wrong with a class, and what is only worth a look; one line each."""
+    """What is wrong with a class, and what is only worth a look; one line each.
+
+    Attributes:
+        problems: what stops the run.
+        warnings: what does not; tables say how many there are.
+        doubts: how many of the warnings say what, in words that a footnote repeats; see :meth:`doubt`.
+    """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    doubts: Counter[str] = field(default_factory=Counter)
+
+    def doubt(self, where: str, what: str) -> None:
+        """Add a warning whose words are the same for every file or record that it is about.
+
+        Args:
+            where: the file or record.
+            what: such as "its EXIF orientation is ignored".
+        """
+        self.warnings.append(f"{where}: {what}")
+        self.doubts[what] += 1
 
     def raise_problems(self) -> None:
         """Stop if there are problems.
@@ -75,7 +94,11 @@ class Findings:
 
 
 class Layout(Protocol):
-    """How a data set lies on disk: a module with these four functions. It only reads, and imports little."""
+    """How a data set lies on disk: a module with these four functions. It only reads, and imports little.
+
+    It may also have ``CAMERAS``, the names of all views that it can give, which is checked before anything is read, and
+    ``subset(dataset) -> str``, which part of a data set is read, as footnotes print it.
+    """
 
     def annotation_files(self, dataset: Dataset, root: Path, class_name: str) -> list[Path]:
         """The files or folders that decide which pictures a class has; its table is made again when one changes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
@@ -13,9 +13,10 @@ from multiflow.base.files import atomic_path
 if TYPE_CHECKING:  # the rules read checksums at every start, and need no tables for that
     import pandas as pd
 
-__all__ = ["digests", "read_digests", "write_digests"]
+__all__ = ["digests", "read_digests", "read_doubts", "write_digests"]
 
 _ADVICE = "delete it and rerun"
+_DOUBTS = "doubts"
 _COLUMNS = {
     "pictures": ["split", "sample", "camera", "flip", "sha256"],
     "ground_truth": ["sample", "camera", "label", "anomaly_class", "flip", "mask_sha256"],
@@ -38,9 +39,10 @@ def _sha256(rows: pd.DataFrame) -> str:
 
 
 def write_digests(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write the :func:`digests` of a samples table as JSON."""
+    """Write the :func:`digests` of a samples table as JSON, and beside them what there is to doubt about its class."""
+    content = digests(frame) | {_DOUBTS: frame.attrs.get(_DOUBTS, {})}
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(digests(frame), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_digests(path: str | Path) -> dict[str, str]:
@@ -50,11 +52,24 @@ def read_digests(path: str | Path) -> dict[str, str]:
         FileNotFoundError: the file is not there yet, which Snakemake expects of a job's parameters.
         InputError: it holds no such checksums.
     """
+    return {name: value for name, value in _read(path).items() if name != _DOUBTS}
+
+
+def read_doubts(path: str | Path) -> dict[str, int]:
+    """How often there is what to doubt about a class, as :func:`multiflow.datasets.table.read_samples` found it.
+
+    Raises:
+        FileNotFoundError, InputError: as for :func:`read_digests`.
+    """
+    return dict(_read(path).get(_DOUBTS, {}))
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: expected checksums in JSON, cannot read them ({error}); {_ADVICE}") from None
-    if not isinstance(content, dict) or set(content) != set(_COLUMNS):
+    if not isinstance(content, dict) or set(content) - {_DOUBTS} != set(_COLUMNS):
         raise InputError(f"{path}: expected the checksums {', '.join(_COLUMNS)}, found others; {_ADVICE}")
     return content

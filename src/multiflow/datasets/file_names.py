@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-__all__ = ["split_name"]
+__all__ = ["split_name", "visible"]
+
+_NOT_THE_USERS = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, by name, without what a file manager leaves in it; nothing where there is no such folder.
+
+    macOS leaves ``._C1.jpg`` beside ``C1.jpg`` on foreign disks, and ``.DS_Store``; Windows leaves ``Thumbs.db``.
+    """
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in found if not path.name.startswith(".") and path.name not in _NOT_THE_USERS]
 
 
 def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from multiflow.base.errors import InputError
+from multiflow.base.text import read_text
 
 __all__ = ["read_flips"]
 
@@ -23,12 +25,15 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
         InputError: the file cannot be read, the class has no row or several, a camera has no column, or a
             value is neither 0 nor 1.
     """
+    text = read_text(path, "a table of flips", f"mend it {_ADVICE}")
+    first = text.partition("\n")[0]
+    # Where numbers have a decimal comma, spreadsheets put semicolons between values.
+    delimiter = next((mark for mark in (",", ";", "\t") if mark in first), ",")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="", skipinitialspace=True, strict=True)
-            columns = list(reader.fieldnames or [])
-            table = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True, delimiter=delimiter)
+        reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
+        table = [row for row in reader if any(row.values())]
+    except csv.Error as error:
         raise _unreadable(path, " ".join(str(error).split())) from None
     if not columns:
         raise _unreadable(path, "it is empty")

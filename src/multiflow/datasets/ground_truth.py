@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multiflow.base.hdf5 import Hdf5File, create_hdf5, write_strings
 from multiflow.base.processes import ordered_map
 from multiflow.base.progress import Progress
-from multiflow.datasets.images import load_grey_mask
+from multiflow.datasets.masks import load_grey_mask
 
 __all__ = ["GroundTruthFile", "write_ground_truth"]
 
@@ -35,9 +35,9 @@ def write_ground_truth(
 ) -> None:
     """Write the ground truth of one class's N test samples of V views into an HDF5 file.
 
-    It holds ``sample`` [N], ``image`` [N, V], ``label`` [N, V], ``anomaly_class`` [N, V] and ``mask`` [N, V, S, S]:
-    grey values in the orientation that the flip column gives, resized to the nearest pixel; what is anomalous is
-    decided where they are read. :class:`GroundTruthFile` reads it. Memory is bounded by a few samples.
+    It holds ``sample`` [N], ``image`` [N, V], ``label`` [N, V], ``located`` [N, V], ``anomaly_class`` [N, V] and
+    ``mask`` [N, V, S, S]: grey values in the orientation that the flip column gives, resized to the nearest pixel; what
+    is anomalous is decided where they are read. :class:`GroundTruthFile` reads it. Memory is bounded by a few samples.
 
     Args:
         frame: the class's samples table.
@@ -55,6 +55,7 @@ def write_ground_truth(
     rows = frame[frame["split"] == "test"]
     shape = (len(rows) // len(cameras), len(cameras))
     labels = rows["label"].to_numpy(dtype=np.uint8).reshape(shape)
+    located = (labels == 0) | (rows["mask"] != "").to_numpy().reshape(shape)
     tasks = [
         _Masks(root, size, views["mask"].tolist(), views["flip"].astype(bool).tolist())
         for _, views in rows.groupby("sample", sort=False)
@@ -65,7 +66,6 @@ def write_ground_truth(
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
     progress = Progress(logger, "wrote the ground truth of", len(tasks), "samples")
-    vanished = 0
     with (
         create_hdf5(output, "ground_truth", attributes) as file,
         closing(ordered_map(_load_masks, tasks, processes)) as decoded,
@@ -73,7 +73,7 @@ def write_ground_truth(
         write_strings(file, "sample", rows["sample"].drop_duplicates().tolist())
         for column in ("image", "anomaly_class"):
             write_strings(file, column, rows[column].to_numpy(dtype=object).reshape(shape))
-        file["label"] = labels
+        file["label"], file["located"] = labels, located
         stored = file.create_dataset(
             "mask",
             (*shape, size, size),
@@ -85,12 +85,10 @@ def write_ground_truth(
         )
         for index, masks in enumerate(decoded):
             stored[index] = masks
-            vanished += int(((labels[index] == 1) & ~(masks > threshold).any(axis=(1, 2))).sum())
+            marked = (labels[index] == 1) & located[index]
+            for view in np.flatnonzero(marked & ~(masks > threshold).any(axis=(1, 2))):
+                logger.warning("%s: no anomalous pixel at the ground truth's size", root / tasks[index].paths[view])
             progress.step()
-    if vanished:
-        logger.warning(
-            "%s: %d anomalous views have no anomalous pixel at the ground truth's size", output.stem, vanished
-        )
 
 
 @dataclass(frozen=True)
@@ -158,6 +156,11 @@ class GroundTruthFile(Hdf5File):
     def labels(self) -> NDArray[np.uint8]:
         """Labels of the views [N, V]: 1 is anomalous."""
         return self.array("label")
+
+    @property
+    def located(self) -> NDArray[np.bool_]:
+        """Whether it is known which pixels of a view are anomalous [N, V]; not of anomalous views without a mask."""
+        return self.array("located")
 
     @property
     def anomaly_classes(self) -> list[list[str]]:

@@ -1,23 +1,26 @@
 """Real-IAD's layout: a JSON per class says which pictures there are and what they show.
 
 Records belong to one sample if the part of their file name before ``_C<n>_`` agrees, the defect code included, within a
-split. A view is normal if its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views
-under ``NG/`` that don't show the defect are normal).
+split; where that doesn't tell samples apart, as in Real-IAD Variety, their folder must agree, too. A view is normal if
+its anomaly class is the normal one; the folder of the image says nothing (Real-IAD's views under ``NG/`` that don't
+show the defect are normal).
 """
 
 from __future__ import annotations
 
-import json
 import posixpath
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from multiflow.base.errors import InputError
+from multiflow.base.text import read_json
 from multiflow.datasets.contract import Findings, View
-from multiflow.datasets.file_names import split_name
+from multiflow.datasets.file_names import split_name, visible
 from multiflow.datasets.settings import Dataset
 
-__all__ = ["annotation_files", "count_images", "missing_data", "read_views"]
+__all__ = ["annotation_files", "count_images", "missing_data", "read_views", "subset"]
 
 _SPLITS = ("train", "test")
 _RECORD_KEYS = ("category", "anomaly_class", "image_path", "mask_path")
@@ -36,10 +39,15 @@ def annotation_files(dataset: Dataset, root: Path, class_name: str) -> list[Path
     for candidate in folders:
         if (path := candidate / f"{class_name}.json").is_file():
             return [path]
-    available = sorted({path.stem for candidate in folders for path in candidate.glob("*.json")})
+    available = sorted({path.stem for candidate in folders for path in visible(candidate) if path.suffix == ".json"})
     if not available:
         raise InputError(f"{folder}: expected a folder with a JSON per class, found none; set dataset.annotations")
     raise InputError(f"{folder}: no class {class_name}; available: {', '.join(available)}; change dataset.classes")
+
+
+def subset(dataset: Dataset) -> str:
+    """The name of the folder of the annotations."""
+    return dataset.annotations
 
 
 def missing_data(dataset: Dataset) -> list[str]:
@@ -65,6 +73,7 @@ def count_images(dataset: Dataset, root: Path, class_name: str) -> tuple[int, in
     (source,) = annotation_files(dataset, root, class_name)
     findings = Findings()
     content = _load(source, findings)
+    findings.raise_problems()
     train, test = (_records(source, split, content or {}, findings) for split in _SPLITS)
     findings.raise_problems()
     return len(train), len(test)
@@ -96,7 +105,20 @@ def read_views(dataset: Dataset, root: Path, class_name: str, findings: Findings
     absent = _missing_images(dataset, root)
     findings.problems += absent
     # Without their folder every picture would be a problem of its own.
-    return [] if absent else views
+    return [] if absent else _told_apart(views, dataset, meta)
+
+
+def _told_apart(views: list[View], dataset: Dataset, meta: dict[str, Any]) -> list[View]:
+    """Name samples by their folders, too, where pictures of one name lie in several, as in Real-IAD Variety."""
+    folders: dict[tuple[str, str, str], set[str]] = {}
+    for view in views:
+        folders.setdefault((view.split, view.sample, view.camera), set()).add(posixpath.dirname(view.image))
+    if all(len(found) == 1 for found in folders.values()):
+        return views
+    top = posixpath.normpath(posixpath.join(dataset.image_folder, meta["prefix"]))
+    return [
+        replace(view, sample=f"{posixpath.relpath(posixpath.dirname(view.image), top)}/{view.sample}") for view in views
+    ]
 
 
 def _missing_images(dataset: Dataset, root: Path) -> list[str]:
@@ -106,17 +128,15 @@ def _missing_images(dataset: Dataset, root: Path) -> list[str]:
 
 def _load(source: Path, findings: Findings) -> dict[str, Any] | None:
     """The content of a JSON file; None and a problem if it is damaged."""
-    report = findings.problems.append
     try:
-        content: Any = json.loads(source.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        report(f"{source}: line {error.lineno}, column {error.colno}: malformed JSON ({error.msg}); restore it")
-        return None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        report(f"{source}: expected JSON in UTF-8, cannot read it ({error}); restore the file")
+        content = read_json(source, "annotations")
+    except InputError as error:
+        findings.problems += error.problems
         return None
     if not isinstance(content, dict):
-        report(f"{source}: expected an object with meta, train and test, found a {type(content).__name__}")
+        findings.problems.append(
+            f"{source}: expected an object with meta, train and test, found a {type(content).__name__}"
+        )
         return None
     return content
 
@@ -154,8 +174,10 @@ def _read_view(
         value = record[key]
         path = ""
         if value:
-            path = posixpath.normpath(posixpath.join(dataset.image_folder, meta["prefix"], value))
-        if posixpath.isabs(path) or path.split("/")[0] == "..":
+            # Windows writes backslashes.
+            below = posixpath.join(*(text.replace("\\", "/") for text in (meta["prefix"], value)))
+            path = posixpath.normpath(posixpath.join(dataset.image_folder, below))
+        if posixpath.isabs(path) or path.split("/")[0] == ".." or re.search(r"(^|/)[A-Za-z]:/", path):
             report(f"{key}: expected a path below the data set's root, found {value}; mend it")
             return None
         paths[key] = path
@@ -171,13 +193,8 @@ def _read_view(
         report(f"category: expected {source.stem}, found {record['category']}; move the record to its class")
     anomaly_class = record["anomaly_class"]
     normal = anomaly_class == meta["normal_class"]
-    if not normal and not paths["mask_path"]:
-        report(
-            f"anomaly_class {anomaly_class} without a mask; give mask_path, or anomaly_class "
-            f"{meta['normal_class']} if this view does not show the defect"
-        )
     if normal and paths["mask_path"]:
-        findings.warnings.append(f"{source}: {place}: the mask of a view of class {anomaly_class} is ignored")
+        findings.doubt(f"{source}: {place}", "the mask of a normal view is ignored")
     return View(
         source=source,
         place=place,

@@ -1,4 +1,4 @@
-"""The embedded data set: parts that are rendered in Real-IAD's layout."""
+"""The embedded data set: rendered parts."""
 
 from __future__ import annotations
 

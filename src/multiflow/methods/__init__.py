@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from multiflow.base.errors import InputError
+from multiflow.base.paths import expand_path
 from multiflow.base.settings import Block
 from multiflow.methods.contract import Method
 
@@ -39,7 +40,7 @@ def load_method(name: str) -> Method:
         InputError: there is none of that name, it cannot be imported, or it is no method.
     """
     path = METHODS.get(name, name)
-    place, _, attribute = path.partition(":")
+    place, _, attribute = path.rpartition(":")
     if not place or not attribute:
         raise InputError(f"method: there is no {name}; {_ADVICE}")
     try:
@@ -99,7 +100,7 @@ def _check_parts(name: str, found: Any) -> None:
 
 def _module_of_file(path: Path) -> ModuleType:
     """A module that lies on no import path, under a name that no other file's has."""
-    path = path.expanduser().resolve()
+    path = Path(expand_path(str(path))).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     name = f"method_of_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from multiflow.base.errors import InputError
 from multiflow.methods.contract import Method, Model, Needs, Scores
 
 if TYPE_CHECKING:
-    from multiflow.base.settings import Block
+    import pandas as pd
 
-__all__ = ["checked_model", "checked_needs", "checked_number", "checked_scorer"]
+    from multiflow.base.settings import Block
+    from multiflow.methods.experiment import Experiment
+
+__all__ = ["check_samples", "checked_model", "checked_needs", "checked_number", "checked_scorer"]
 
 
 def checked_needs(experiment: str, method: Method, settings: Block) -> Needs:
@@ -54,6 +57,30 @@ def checked_needs(experiment: str, method: Method, settings: Block) -> Needs:
     if not isinstance(foreground, bool):
         raise wrong("foreground as True or False", repr(foreground))
     return found
+
+
+def check_samples(experiments: Iterable[Experiment], class_name: str, frame: pd.DataFrame) -> None:
+    """Refuse a training set that is too small for a method before features are extracted for it.
+
+    Args:
+        experiments: those that are trained on the class.
+        class_name: the class.
+        frame: its samples table.
+
+    Raises:
+        InputError: a line for each experiment.
+    """
+    train, problems = frame[frame["split"] == "train"], []
+    samples, views = train["sample"].nunique(), train["camera"].nunique()
+    for experiment in experiments:
+        check = getattr(experiment.method, "check_samples", None)
+        if check is not None:
+            try:
+                check(experiment.settings, samples, views, f"{experiment.name} on {class_name}")
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems)
 
 
 def checked_model(found: Any, place: str, reserved: Collection[str] = ()) -> Model:

@@ -203,7 +203,11 @@ class Method(Protocol):
     A class of this shape is registered in :mod:`multiflow.methods`, or named in the configuration as
     ``package.module:Class`` or ``folder/file.py:Class``. It may also have:
 
+    - ``check_samples(settings, samples, views, place)``: raises an ``InputError`` where a training set has too few
+      samples, before anything is computed for it; ``place`` begins its message;
     - ``cost(settings, images) -> Cost``: for ``make plan``, which else takes the times of jobs that have run;
+    - ``stages(settings) -> int``: how many models of earlier stages its training gives to ``work.keep``; without it
+      ``evaluation.select: best_on_test`` has nothing to choose from;
     - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that
       differ from their defaults are named;
     - ``facts(settings, views) -> dict[str, str]`` and ``ablations``: what rows of its ablation tables depend on, and

@@ -50,11 +50,19 @@ class Experiment:
         """The method of segmentation whose files are read; None where everything is foreground."""
         return self.foreground.method if self.needs.foreground and self.foreground.method != "none" else None
 
+    @property
+    def stages(self) -> int:
+        """Models of earlier stages that its training keeps beside the last one, since one is chosen among them."""
+        count = getattr(self.method, "stages", None)
+        return 0 if count is None or self.evaluation.select == "last" else count(self.settings)
+
     def training_values(self) -> dict[str, Any]:
         """All settings that decide a trained model, as plain values."""
-        values = {"method": self.method_name, "settings": deciding(self.settings, "training")}
+        values: dict[str, Any] = {"method": self.method_name, "settings": deciding(self.settings, "training")}
         if self.segmentation is not None:
             values["foreground"] = deciding(self.foreground, "training")
+        if self.stages:
+            values["stages"] = self.stages
         return values
 
     def scoring_values(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors
 
@@ -17,30 +17,48 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.methods.contract import Model
 
-__all__ = ["read_metadata", "read_model", "write_model"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["read_metadata", "read_model", "storable", "write_model"]
 
 _FORMAT = "multiflow.model.1"
 
 
-def write_model(path: str | Path, model: Model) -> None:
+def write_model(path: str | Path, model: Model, stages: Mapping[str, Mapping[str, torch.Tensor]] | None = None) -> None:
     """Write a model; the file appears whole or not at all, and equal models give equal bytes.
 
     Args:
         path: the file.
         model: its tensors lie on any device; its metadata are values that JSON can hold.
+        stages: tensors of earlier stages of the training, on the CPU; of them only what differs from the model's is
+            stored. The metadata then name the ``stages``.
     """
-    import torch
     from safetensors.torch import save_file
 
-    # Copies, because safetensors refuses tensors that share memory.
-    tensors = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in model.tensors.items()
-    }
+    from multiflow.base.weights import tensors_sha256
+
+    tensors = storable(model.tensors)
+    metadata = dict(model.metadata)
+    if stages:
+        metadata["stages"] = list(stages)
+        last = dict(tensors)
+        for index, earlier in enumerate(stages.values()):
+            own = {name: tensor for name, tensor in earlier.items() if not _equal(tensor, last.get(name))}
+            tensors |= {f"{_prefix(index)}{name}": tensor for name, tensor in own.items()}
     # One key, because safetensors writes several in random order.
-    header = {"format": _FORMAT, "metadata": dict(model.metadata)}
+    header = {"format": _FORMAT, "metadata": metadata, "tensors_sha256": tensors_sha256(tensors)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {"multiflow": json.dumps(header, sort_keys=True)})
+
+
+def storable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies on the CPU, because safetensors refuses tensors that share memory."""
+    import torch
+
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -66,16 +84,38 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return metadata
 
 
-def read_model(path: str | Path) -> Model:
+def read_model(path: str | Path, stage: str | None = None) -> Model:
     """The model in a file, on the CPU.
+
+    Args:
+        path: the file.
+        stage: one of the metadata's ``stages``; by default the model is that of the training's end.
 
     Raises:
         InputError: there is no such file, or it is truncated or another one.
     """
     metadata = read_metadata(path)
+    stages = metadata.get("stages", [])
+    prefixes = tuple(map(_prefix, range(len(stages))))
     with _opened(path, "pt") as file:
-        tensors: Mapping[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        names = list(file.keys())
+        tensors = {name: file.get_tensor(name) for name in names if not name.startswith(prefixes)}
+        if stage is not None:
+            prefix = prefixes[stages.index(stage)]
+            own = [name for name in names if name.startswith(prefix)]
+            tensors |= {name.removeprefix(prefix): file.get_tensor(name) for name in own}
     return Model(tensors, metadata)
+
+
+def _prefix(stage: int) -> str:
+    """What the names of a stage's tensors begin with."""
+    return f"stage{stage}/"
+
+
+def _equal(tensor: torch.Tensor, other: torch.Tensor | None) -> bool:
+    import torch
+
+    return other is not None and tensor.dtype == other.dtype and torch.equal(tensor, other)
 
 
 @contextmanager

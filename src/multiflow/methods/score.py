@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from multiflow.foreground.settings import Foreground
 from multiflow.methods.checks import checked_scorer
 from multiflow.methods.contract import Scores
 from multiflow.methods.data import ClassFiles
-from multiflow.methods.model import read_model
+from multiflow.methods.model import read_metadata, read_model
 from multiflow.scores import write_scores
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 def score_samples(
     experiment: Experiment, files: ClassFiles, model_path: Path, output: Path, provenance: Mapping[str, Any]
 ) -> None:
-    """Score a class's test samples with a trained model.
+    """Score a class's test samples with a trained model, and with those of earlier stages that its file holds.
 
     Args:
         experiment: method and settings, for this class.
@@ -49,15 +49,15 @@ def score_samples(
     """
     compute = experiment.compute
     device = select_device(compute.device, "compute.device")
-    model = replace(read_model(model_path), weights=files.weights)
-    pictures, trained_on = files.pictures_sha256(), model.metadata.get("pictures_sha256")
+    metadata = read_metadata(model_path)
+    pictures, trained_on = files.pictures_sha256(), metadata.get("pictures_sha256")
     if trained_on is not None and trained_on != pictures:
         raise InputError(
             f"{model_path}: expected a model of the pictures in {files.samples}, found one of others: they have "
             "changed since it was trained; delete it and start again"
         )
     weights = files.weights_sha256()
-    for network, checksum in ((model.metadata.get("recipe") or {}).get("weights") or {}).items():
+    for network, checksum in ((metadata.get("recipe") or {}).get("weights") or {}).items():
         if weights.get(network) != checksum:
             raise InputError(
                 f"{model_path}: expected a model of the weights in {files.weights.get(network)}, found one of "
@@ -65,32 +65,34 @@ def score_samples(
             )
     samples = files.split("test")
     place = f"{experiment.name} on {files.class_name}"
-    with exact_float32(compute.threads), torch.inference_mode():
+
+    def scorer_of(stage: str | None = None) -> Callable[[int], Scores]:
+        model = replace(read_model(model_path, stage), weights=files.weights)
         scorer = checked_scorer(experiment.method.scorer(model, experiment.settings, device), place)
         if (survey := getattr(scorer, "survey", None)) is not None:
             survey(samples)
         source: Iterator[Sample] = iter(samples)
+        return lambda index: background_scored(scorer(next(source)), experiment.foreground)
 
-        def score(index: int) -> Scores:
-            return background_scored(scorer(next(source)), experiment.foreground)
-
+    with exact_float32(compute.threads), torch.inference_mode():
         write_scores(
             output,
             samples.keys,
             len(samples.cameras),
-            score,
+            scorer_of(),
             {
                 **provenance,
                 "scoring": experiment.scoring_values(),
                 "background": experiment.foreground.background,
                 "device": device_name(device),
                 "threads": compute.threads,
-                "training_threads": model.metadata.get("threads"),
+                "training_threads": metadata.get("threads"),
                 "model_sha256": file_sha256(model_path),
                 "pictures_sha256": pictures,
                 "weights_sha256": weights,
             },
             place,
+            ((stage, scorer_of(stage)) for stage in metadata.get("stages", ())),
         )
 
 

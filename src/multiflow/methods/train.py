@@ -22,6 +22,7 @@ from multiflow.methods.data import ClassFiles
 from multiflow.methods.finished import keep_finished, restore_finished
 from multiflow.methods.model import read_metadata, write_model
 from multiflow.methods.source import source_sha256
+from multiflow.methods.stages import Stages
 from multiflow.methods.work import Work
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def train_model(
     The model's metadata name the method, its settings, class, seed and threads, a fingerprint of all that decides it,
     and the recipe by which new pictures go the same way. ``history`` gets what the method recorded, a JSON line each.
     ``checkpoint`` lets a killed training go on and is removed at the end. On a CPU an interrupted training gives the
-    same bytes as one that was not.
+    same bytes as one that was not. Where the experiment asks for models of earlier stages, the file holds them, too.
 
     Args:
         experiment: method and settings, for this class.
@@ -72,7 +73,11 @@ def train_model(
         experiment.name, files.class_name, len(samples), len(samples.cameras), device_name(device),
     )  # fmt: skip
     place = f"{experiment.name} on {files.class_name}"
-    work = Work(device, compute.threads, checkpoint, fingerprint, files.weights, place=place, workers=compute.workers)
+    stages = Stages(checkpoint, fingerprint) if experiment.stages else None
+    work = Work(
+        device, compute.threads, checkpoint, fingerprint, files.weights,
+        place=place, stages=stages, workers=compute.workers,
+    )  # fmt: skip
     found = experiment.method.train(samples, experiment.settings, seed, work)
     metadata = {
         "method": experiment.method_name,
@@ -84,10 +89,16 @@ def train_model(
         "threads": compute.threads,
         "recipe": files.recipe(compute.threads).metadata(),
     }
-    model = checked_model(found, place, metadata)
+    model = checked_model(found, place, [*metadata, "stages"])
     with atomic_path(history) as temporary:
         temporary.write_text(work.history_lines(), encoding="utf-8")
-    write_model(output, Model(model.tensors, {**model.metadata, **metadata}))
+    whole = Model(model.tensors, {**model.metadata, **metadata})
+    if stages is None:
+        write_model(output, whole)
+    else:
+        with stages.opened() as earlier:
+            write_model(output, whole, earlier)
+        stages.forget()
     checkpoint.unlink(missing_ok=True)
     if keep:
         keep_finished(checkpoint, output, history)

@@ -13,7 +13,9 @@ import torch
 
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
-from multiflow.methods.checks import checked_number
+from multiflow.methods.checks import checked_model, checked_number
+from multiflow.methods.contract import Model
+from multiflow.methods.stages import Stages
 
 __all__ = ["Work"]
 
@@ -32,6 +34,7 @@ class Work:
         weights: files of the pretrained networks that the method's needs name, by network.
         history: what :meth:`record` noted, a line of the history file each.
         place: experiment and class, for errors.
+        stages: where models of earlier stages go; None where the experiment asks for the last one only.
         workers: processes beside it that may prepare what it reads, see :func:`multiflow.base.processes.ordered_map`.
     """
 
@@ -42,6 +45,7 @@ class Work:
     weights: Mapping[str, Path] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     place: str = "a training"
+    stages: Stages | None = None
     workers: int = 0
 
     def record(self, **values: float) -> None:
@@ -56,10 +60,28 @@ class Work:
         """Show how far the training is; see :class:`multiflow.base.progress.Progress`."""
         return Progress(logging.getLogger("multiflow.methods"), verb, total, unit, done=done)
 
+    def keep(self, stage: str, model: Callable[[], Model]) -> None:
+        """Keep the model of a stage before the last, if the experiment asks for such; else nothing is done.
+
+        Call it before :meth:`save`, so that no checkpoint lies ahead of a stage that is not kept.
+
+        Args:
+            stage: its name, such as ``pass 8``.
+            model: makes the model as :meth:`Method.train` would return it if the training ended now.
+
+        Raises:
+            InputError: that is no model.
+        """
+        if self.stages is not None:
+            self.stages.keep(stage, checked_model(model(), f"{self.place}: {stage}").tensors)
+
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a checkpoint: tensors and plain values, as :func:`torch.save` takes them."""
+        values = {"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}
+        if self.stages is not None:
+            values["stages"] = self.stages.names
         with atomic_path(self.checkpoint) as temporary:
-            torch.save({"fingerprint": self.fingerprint, "history": self.history, "state": dict(state)}, temporary)
+            torch.save(values, temporary)
 
     def resume(self, restore: Callable[[Any], None]) -> bool:
         """Go on from the checkpoint of the same training, if there is one.
@@ -79,6 +101,9 @@ class Work:
             return False
         if stored.get("fingerprint") != self.fingerprint:
             logger.info("%s: checkpoint of other settings or data; starting anew", self.checkpoint)
+            return False
+        if self.stages is not None and not self.stages.resume(stored.get("stages", [])):
+            logger.warning("%s: the models of its earlier stages are not there; starting anew", self.checkpoint)
             return False
         restore(stored["state"])
         self.history = stored["history"]

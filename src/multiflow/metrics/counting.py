@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
 from multiflow.metrics.adeval_counter import AdevalCounter
-from multiflow.metrics.pixel import Counter, StripCounter, pixel_metrics
+from multiflow.metrics.linear_aupro import LinearCounter
+from multiflow.metrics.pixel import Counter, StripCounter, fraction, pixel_metrics
 from multiflow.metrics.ranking import auroc, average_precision, f1_max, mean_of_highest, sample_labels, sample_scores
+from multiflow.metrics.selection import best_on_test
 from multiflow.metrics.settings import Evaluation
 from multiflow.metrics.strips import Strips, find_strips
 from multiflow.metrics.upsampling import pixels
@@ -42,10 +44,14 @@ class Counted:
     Attributes:
         metrics: fractions by name; None where undefined: no anomalous or no normal one is there.
         diagnostics: what helps to judge them: ``views_at_zero``, the share of views whose score is exactly 0.
+        doubts: how often there is what to doubt about the ground truth, in words that a footnote repeats.
+        selected: the stage of the training that each metric was chosen from; empty where the last one counts.
     """
 
     metrics: dict[str, float | None]
     diagnostics: dict[str, float]
+    doubts: dict[str, int]
+    selected: dict[str, str] = field(default_factory=dict)
 
 
 def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
@@ -54,17 +60,38 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
     Image and sample metrics are exact. For pixel metrics the maps are upsampled bilinearly to the size of the ground
     truth and counted in strips, in two passes: the first finds the strips from an even subset of all pixels. Memory
     doesn't grow with the number of samples. Where the scores have a foreground, pixels outside of it rank below all
-    others: a defect there is missed.
+    others: a defect there is missed. Of a view of which it is not known where it is anomalous, no pixel is counted.
 
     Of a type of defect, the anomalous samples (views) of that type are ranked among all normal ones; a sample's types
     are those of its anomalous views.
 
+    With ``evaluation.select: best_on_test`` all of this is done for each stage of the training, and the best value of
+    each metric counts.
+
     Raises:
-        InputError: the scores are not those of these samples.
+        InputError: the scores are not those of these samples, or there are none of earlier stages to select among.
     """
+    last = _count_stage(scores, truth, evaluation)
+    if evaluation.select == "last":
+        return last
+    if not scores.stages:
+        raise InputError(
+            f"{scores.path}: expected scores of several stages of the training for evaluation.select: "
+            f"{evaluation.select}, found those of the last; train again, or set it to last"
+        )
+    evaluations = {}
+    for index, name in enumerate(scores.stages):
+        with ScoreFile(scores.path, index) as earlier:
+            evaluations[name] = _count_stage(earlier, truth, evaluation).metrics
+    metrics, selected = best_on_test({**evaluations, "last": last.metrics})
+    return Counted(metrics, last.diagnostics, last.doubts, selected)
+
+
+def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
+    """All metrics by one model's scores."""
     labels, types = truth.labels.astype(bool), np.array(truth.anomaly_classes, dtype=object)
     _check(scores, truth, labels.shape)
-    counter, top1 = _count_pixels(scores, truth, evaluation)
+    counter, linear, top1, vanished = _count_pixels(scores, truth, evaluation)
     image_scores = scores.image_scores
     by_rule = {**sample_scores(image_scores), "top1": top1}
     anomalous = sample_labels(labels)
@@ -74,7 +101,7 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
         "sample_auroc": auroc(anomalous, chosen),
         "image_auroc": auroc(labels.ravel(), image_scores.ravel()),
         "pixel_auroc": pixel.auroc,
-        "aupro": pixel.aupro,
+        "aupro": pixel.aupro if linear is None else _at_most_one(linear.aupro(evaluation.false_positive_limit)),
         "image_ap": average_precision(labels.ravel(), image_scores.ravel()),
         "image_f1_max": f1_max(labels.ravel(), image_scores.ravel()),
         "pixel_ap": pixel.ap,
@@ -85,7 +112,14 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
         of_type = labels & (types == name)
         metrics[f"sample_auroc:{name}"] = _auroc_of_type(anomalous, of_type.any(axis=1), chosen)
         metrics[f"image_auroc:{name}"] = _auroc_of_type(labels, of_type, image_scores)
-    return Counted(metrics, {"views_at_zero": float((image_scores == 0).mean())})
+    checked = {name: None if value is None else fraction(value) for name, value in metrics.items()}
+    threshold = evaluation.ground_truth_threshold
+    doubts = (
+        {f"an anomalous view has no pixel above grey value {threshold} at the evaluation's size": vanished}
+        if vanished
+        else {}
+    )
+    return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts)
 
 
 def write_metrics(
@@ -96,6 +130,7 @@ def write_metrics(
     counted: Counted,
     command: str,
     provenance: Mapping[str, Any],
+    doubts: Mapping[str, int] | None = None,
 ) -> None:
     """Write a run's JSON.
 
@@ -105,16 +140,20 @@ def write_metrics(
         counted: its metrics and diagnostics.
         command: the one that makes these numbers again.
         provenance: all that they came from.
+        doubts: what there is to doubt about the class's data, beside what was found in counting.
     """
-    record = {
+    record: dict[str, Any] = {
         "experiment": experiment,
         "class": class_name,
         "seed": seed,
         "metrics": counted.metrics,
         "diagnostics": counted.diagnostics,
+        "doubts": {**(doubts or {}), **counted.doubts},
         "command": command,
         "provenance": dict(provenance),
     }
+    if counted.selected:
+        record["selected"] = counted.selected
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -134,26 +173,47 @@ def _check(scores: ScoreFile, truth: GroundTruthFile, views: tuple[int, ...]) ->
 
 def _count_pixels(
     scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation
-) -> tuple[Counter, NDArray[np.float64]]:
-    """Count all pixels, and take each sample's mean of the highest 1 % of them [N]."""
-    strips = _find_strips(scores, truth.size, evaluation.strips)
+) -> tuple[Counter, LinearCounter | None, NDArray[np.float64], int]:
+    """Count all pixels, also at evenly spaced thresholds if asked to.
+
+    Beside the counters each sample's mean of the highest 1 % of its pixels [N], and how many anomalous views have no
+    anomalous pixel.
+    """
+    (strips, ends), seen = _find_strips(scores, truth.size, evaluation.strips), truth.located
     counter: Counter = AdevalCounter(strips) if evaluation.counter == "adeval" else StripCounter(strips)
+    linear = LinearCounter(*ends) if evaluation.aupro == "linear" else None
+    labels, vanished = truth.labels.astype(bool), 0
     top1 = np.empty(len(scores))
     progress = Progress(logger, "counted the pixels of", len(scores), "samples")
     for index in range(len(scores)):
         sample = pixels(scores.map(index), scores.foreground(index), truth.size)
-        counter.update(sample, truth.masks(index, evaluation.ground_truth_threshold))
+        if (views := seen[index]).any():
+            masks, located = truth.masks(index, evaluation.ground_truth_threshold)[views], sample.of_views(views)
+            vanished += int((labels[index][views] & ~masks.any(axis=(1, 2))).sum())
+            counter.update(located, masks)
+            if linear is not None:
+                linear.update(located, masks)
         top1[index] = mean_of_highest(sample.ordered)
         progress.step()
-    return counter, top1
+    return counter, linear, top1, vanished
 
 
-def _find_strips(scores: ScoreFile, size: int, count: int) -> Strips:
-    """Strips from the pixels of all samples, every so many of them where there are more than a few million."""
+def _at_most_one(aupro: float | None) -> float | None:
+    if aupro is not None and aupro > 1:
+        logger.warning("AUPRO is %.4f, since holes of regions count as found; 1 is stored", aupro)
+        return 1.0
+    return aupro
+
+
+def _find_strips(scores: ScoreFile, size: int, count: int) -> tuple[Strips, tuple[float, float]]:
+    """Strips from the pixels of all samples, every so many of them where there are more than a few million.
+
+    Beside them the lowest and the highest of all scores.
+    """
     step = math.ceil(scores.image_scores.size * size * size / _SCORES_FOR_STRIPS)
     while math.gcd(step, size) > 1:  # or they would all lie in a few columns
         step += 1
-    found = []
+    found, lowest, highest = [], math.inf, -math.inf
     progress = Progress(logger, "read the scores of", len(scores), "samples")
     for index in range(len(scores)):
         sample = pixels(scores.map(index), scores.foreground(index), size)
@@ -161,8 +221,11 @@ def _find_strips(scores: ScoreFile, size: int, count: int) -> Strips:
         values = sample.scores.ravel()[some]
         # A copy: a view would hold the whole sample in memory.
         found.append(values.copy() if sample.inside is None else values[sample.inside.ravel()[some]])
+        inside = True if sample.inside is None else sample.inside
+        lowest = min(lowest, float(sample.scores.min(initial=np.inf, where=inside)))
+        highest = max(highest, float(sample.scores.max(initial=-np.inf, where=inside)))
         progress.step()
-    return find_strips(np.concatenate(found), count)
+    return find_strips(np.concatenate(found), count), (lowest, highest)
 
 
 def _auroc_of_type(

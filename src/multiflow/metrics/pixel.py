@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from multiflow.metrics.strips import Strips
 from multiflow.metrics.upsampling import Pixels
 
-__all__ = ["Counter", "Counts", "PixelResult", "StripCounter", "pixel_metrics"]
+__all__ = ["Counter", "Counts", "PixelResult", "StripCounter", "fraction", "pixel_metrics"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,13 @@ class Evaluation(Block):
         "or `top1`, the mean of the highest 1 % of all views' pixels. All three are computed; this one is printed as "
         "Sample-AUROC. Fidelity 29.",
     )
+    select: Literal["last", "best_on_test"] = Field(
+        "last",
+        description="The `last` epoch counts. `best_on_test`: for each metric by itself, the best of all evaluations "
+        "during the training, chosen on the test set, as some released codes do. The method must keep models of "
+        "earlier stages, and all of them are stored and scored. The runs' JSON says which one was chosen, footnotes "
+        "that it was; figures and inspection show the last.",
+    )
     ground_truth_size: int = Field(
         256,
         ge=8,
@@ -48,4 +55,11 @@ class Evaluation(Block):
     )
     false_positive_limit: float = Field(
         0.3, gt=0, le=1, description="AUPRO is integrated up to this false-positive rate."
+    )
+    aupro: Literal["exact", "linear"] = Field(
+        "exact",
+        description="How AUPRO is counted: `exact`, at the thresholds of all strips, or `linear`, as some released "
+        "codes do: at 1,000 thresholds evenly between the lowest and the highest score, a hole of a region counting "
+        "as found, and the false-positive rates below the limit stretched to the whole of it; what this brings above "
+        "1 is printed as 1.",
     )

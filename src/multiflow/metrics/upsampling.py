@@ -35,6 +35,12 @@ class Pixels:
         """All scores of the sample, ascending."""
         return np.sort(self.scores if self.inside is None else self.scores[self.inside], axis=None)
 
+    def of_views(self, views: NDArray[np.bool_]) -> Pixels:
+        """Those of some views [V]; all of them are this object."""
+        if views.all():
+            return self
+        return Pixels(self.scores[views], None if self.inside is None else self.inside[views])
+
 
 def pixels(maps: NDArray[np.float32], foreground: NDArray[np.bool_] | None, size: int) -> Pixels:
     """Bring the maps of a sample to the size of the ground truth.

@@ -24,4 +24,4 @@ def metric_heading(metric: str) -> str:
     """A metric's name as printed; one of a single defect type, such as ``sample_auroc:scratch``, names the type."""
     name, _, defect_type = metric.partition(":")
     heading = METRIC_HEADINGS.get(name, name.replace("_", " "))
-    return f"{heading}, {defect_type.replace('_', ' ')}" if defect_type else heading
+    return f"{heading}, {defect_type}" if defect_type else heading

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiflow.results.pages import write_table_page
-from multiflow.results.records import load_runs, run_settings
+from multiflow.results.records import load_doubts, load_runs, run_settings
 from multiflow.results.tables import (
     Table,
     ablation_tests_table,
@@ -58,7 +58,11 @@ def write_tables(config: Config, results: Path) -> str:
     expected = {run: json.loads(json.dumps(config.decided_by(config.experiment(*run)))) for run in paths.values()}
     others = [path for path in found if run_settings(path) != expected[paths[path]]]
     metrics = metrics[~metrics["source"].isin([path.as_posix() for path in others])]
-    context = replace(table_context(config), left_out=Counter(paths[path][0] for path in others))
+    context = replace(
+        table_context(config),
+        left_out=Counter(paths[path][0] for path in others),
+        doubts=load_doubts(path for path in found if path not in others),
+    )
 
     def shown(name: str) -> DataFrame:
         return metrics[metrics["experiment"].isin(table_experiments(name, context))]

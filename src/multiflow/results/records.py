@@ -16,7 +16,7 @@ from multiflow.base.files import atomic_path
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["COLUMNS", "METRICS", "collect_metrics", "load_metrics", "load_runs", "run_settings"]
+__all__ = ["COLUMNS", "METRICS", "collect_metrics", "load_doubts", "load_metrics", "load_runs", "run_settings"]
 
 COLUMNS = ("experiment", "class", "seed", "metric", "value", "source")
 """Columns of ``metrics.csv``."""
@@ -35,6 +35,9 @@ METRICS = (
     "sample_auroc_top1",
 )
 """Metrics in the order of the rows; others (those of a type of defect) follow by name."""
+
+_ROUNDING = 1e-9
+"""By how much a fraction may lie outside of 0 to 1 through rounding alone."""
 
 
 class _Run(NamedTuple):
@@ -100,6 +103,25 @@ def run_settings(json_path: Path) -> Any:
     """
     provenance = _read_object(json_path).get("provenance")
     return provenance.get("config") if isinstance(provenance, dict) else None
+
+
+def load_doubts(json_paths: Iterable[str | Path]) -> dict[str, dict[str, int]]:
+    """What there is to doubt about the data of runs: by class, how often a footnote's words are true.
+
+    Raises:
+        InputError: a JSON is damaged.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for path in map(Path, json_paths):
+        content = _read_object(path)
+        of_class, doubts = found.setdefault(str(content.get("class")), {}), content.get("doubts", {})
+        if not isinstance(doubts, dict) or not all(isinstance(count, int) for count in doubts.values()):
+            raise InputError(
+                f"{path}: doubts: expected numbers, found {_kind(doubts)}; delete it and run the workflow again"
+            )
+        for what, count in doubts.items():
+            of_class[what] = max(count, of_class.get(what, 0))
+    return {class_name: doubts for class_name, doubts in found.items() if doubts}
 
 
 def load_metrics(path: str | Path) -> DataFrame:
@@ -199,10 +221,13 @@ def _read_run(path: Path) -> _Run:
     for name, value in sorted(content["metrics"].items(), key=lambda item: _metric_order(item[0])):
         if value is None:
             metrics[name] = None
-        elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
-            metrics[name] = float(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and -_ROUNDING <= value <= 1 + _ROUNDING:
+            metrics[name] = min(max(float(value), 0.0), 1.0)
         else:
-            problems.append(f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}")
+            problems.append(
+                f"{path}: metrics.{name}: expected a number from 0 to 1 or null, found {_kind(value)}; delete it and "
+                "run the workflow again"
+            )
     if problems:
         raise InputError(problems)
     return _Run(content["experiment"], content["class"], content["seed"], metrics)

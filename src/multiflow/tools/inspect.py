@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multiflow.base.errors import printable
+from multiflow.base.paths import expand_path
+
 if TYPE_CHECKING:
     from multiflow.inspection.part import Inspection
 
@@ -22,20 +25,20 @@ def add_parsers(tools: Any) -> None:
         help="score the photographs of one part with a trained model of any method",
         description="Prints the scores and writes panel.png, score.json, anomaly_maps.npy and a picture per view.",
     )
-    parser.add_argument("model", type=Path, help="a trained model, .safetensors")
-    parser.add_argument("folder", type=Path, nargs="?", help="the folder with the photographs, one per camera")
+    parser.add_argument("model", type=_path, help="a trained model, .safetensors")
+    parser.add_argument("folder", type=_path, nargs="?", help="the folder with the photographs, one per camera")
     parser.add_argument(
-        "--views", type=Path, nargs="+", metavar="FILE", help="the photographs, in the order of the model's cameras"
+        "--views", type=_path, nargs="+", metavar="FILE", help="the photographs, in the order of the model's cameras"
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         help=f"the folder to write (default: a folder of {_RESULTS}/<class> that holds no other inspection, named "
         "after that of the photographs)",
     )
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="the folder with the weights of the networks that prepare the pictures (default: results/<run>/weights of "
         "the model's run)",
@@ -48,6 +51,14 @@ def add_parsers(tools: Any) -> None:
         "the model's path)",
     )
     parser.set_defaults(run=partial(_run, parser))
+
+
+def _path(text: str) -> Path:
+    """A path as it is typed; Make hands it over with what a shell would have replaced."""
+    try:
+        return Path(expand_path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
@@ -64,8 +75,8 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
     found = inspect_part(chosen.model, chosen.views or chosen.folder, chosen.weights, chosen.threads, chosen.experiment)
     output = chosen.output or output_folder(found, _RESULTS)
     files = write_inspection(found, output)
-    print("\n".join(_summary(found)))
-    print(f"{output}: {', '.join(path.name for path in files)}")
+    for line in [*_summary(found), f"{output}: {', '.join(path.name for path in files)}"]:
+        print(printable(line))
 
 
 def _summary(found: Inspection) -> list[str]:
@@ -74,10 +85,10 @@ def _summary(found: Inspection) -> list[str]:
     for number, item in enumerate(found.photographs):
         name = item.path.name + (" (mirrored)" if item.view.flip else "")
         rows.append((item.view.camera, f"{found.image_scores[number]:.4f}", found.normal_below(number), name))
-    scores = found.sample_scores
+    scores, count = found.sample_scores, len(found.photographs)
     rules = (("maximum", "max"), ("mean", "mean"), ("highest 1 %", "top1"))
     lines = [
-        f"{found.recipe.class_name}, {len(found.photographs)} views, {found.assignment.rule}",
+        f"{found.recipe.class_name}, {count} view{'s' if count != 1 else ''}, {found.assignment.rule}",
         found.rule,
         *("  {:<8}{:>9}   {:<20}{}".format(*row) for row in rows),
         f"sample score {scores[found.evaluation.sample_score]:.4f} "

@@ -31,6 +31,10 @@ class CflowMethod:
         """Pictures of its own size, and the encoder's weights."""
         return Needs(images=settings.image_size, resampling=settings.resampling, weights=(settings.encoder,))
 
+    def check_samples(self, settings: CflowSettings, samples: int, views: int, place: str) -> None:
+        """There must be one batch of images."""
+        settings.training.batches(samples * views, place)
+
     def train(self, samples: Samples, settings: CflowSettings, seed: int, work: Work) -> Model:
         """Train the decoders; see :func:`multiflow.methods.cflow.training.train_cflow`."""
         from multiflow.methods.cflow.training import train_cflow
@@ -43,6 +47,10 @@ class CflowMethod:
 
         kind = SurveyScorer if settings.maximum == "test" else CflowScorer
         return kind(model, settings, device)
+
+    def stages(self, settings: CflowSettings) -> int:
+        """A model after each meta-epoch but the last: the released code evaluates all of them."""
+        return settings.training.meta_epochs - 1
 
     def cost(self, settings: CflowSettings, images: Images) -> Cost:
         """Counted from the shapes of encoder and decoders."""

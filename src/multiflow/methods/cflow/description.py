@@ -11,7 +11,7 @@ def describe(settings: Settings) -> dict[str, str]:
     """What decides its numbers, a phrase per part: ``training``, ``encoder``, ``decoder``, ``score``."""
     training, decoder, encoder = settings.training, settings.decoder, settings.encoder
     passes = training.passes
-    parts = [f"{passes} pass{'es' if passes != 1 else ''}, {training.fibre_batch} pixels a step, the last one counts"]
+    parts = [f"{passes} pass{'es' if passes != 1 else ''}, {training.fibre_batch} pixels a step"]
     if training.coasting:
         parts.append("idle decoders coast by momentum")
     levels = len(encoder.levels)

@@ -97,7 +97,10 @@ class SurveyScorer(CflowScorer):
     _surveyed = False
 
     def survey(self, samples: Samples) -> None:
-        """Take the maxima from the test samples, of which the likelihoods of all levels are held in memory."""
+        """Take the maxima from the test samples.
+
+        The likelihoods of all levels are held in memory: 5 kB an image of 256 px, where levels have strides 8 to 32.
+        """
         progress, stored = Progress(logger, "surveyed", len(samples), "samples"), []
         for sample in samples:
             stored.append([level.cpu() for level in self.likelihoods(sample)])

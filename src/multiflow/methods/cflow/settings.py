@@ -8,6 +8,7 @@ from pydantic import Field
 
 from multiflow.base.settings import NEUTRAL, SCORING, Block, Unique
 from multiflow.features.settings import Pretrained
+from multiflow.methods.batches import count_batches
 
 __all__ = ["Decoder", "Encoder", "Settings", "Training"]
 
@@ -93,6 +94,10 @@ class Training(Block):
     def passes(self) -> int:
         """Passes over the training images."""
         return self.meta_epochs * self.sub_epochs
+
+    def batches(self, images: int, place: str) -> int:
+        """Batches of images in a pass; see :func:`multiflow.methods.batches.count_batches`."""
+        return count_batches(images, self.image_batch, self.drop_last, "image_batch", "images", place)
 
 
 class Settings(Block):

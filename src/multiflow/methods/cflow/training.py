@@ -42,8 +42,9 @@ _IMAGES_AT_ONCE = 8  # that go through the encoder together: 0.6 GB at 512 px in
 def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> Model:
     """Train the decoders on a class's normal samples, each view an image of its own.
 
-    On a CPU an interrupted training gives the same bytes as one that was not. Nothing is kept of an image beyond its
-    batch: pictures are decoded and encoded again in every pass, and memory doesn't grow with their number.
+    The models after all meta-epochs but the last are offered to :meth:`Work.keep`. On a CPU an interrupted training
+    gives the same bytes as one that was not. Nothing is kept of an image beyond its batch: pictures are decoded and
+    encoded again in every pass, and memory doesn't grow with their number.
 
     Args:
         samples: the training samples.
@@ -60,9 +61,13 @@ def train_cflow(samples: Samples, settings: Settings, seed: int, work: Work) -> 
     check_batches(samples, settings.encoder.levels, shapes, settings.training)
     state = DecoderTraining.start(shapes, settings.decoder, settings.training, seed, work.device)
     work.resume(state.restore)
-    train_passes(samples, encoder, state, len(work.history), work, work.save)
-    with tf32(False):
-        return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
+
+    def model() -> Model:
+        with tf32(False):
+            return to_model(state.decoders, highest_likelihoods(samples, encoder, state.decoders, work))
+
+    train_passes(samples, encoder, state, len(work.history), work, work.save, model)
+    return model()
 
 
 def train_passes(
@@ -72,6 +77,7 @@ def train_passes(
     first: int,
     work: Work,
     save: Callable[[Mapping[str, Any]], None],
+    model: Callable[[], Model] | None = None,
 ) -> None:
     """Train decoders pass by pass over all training images.
 
@@ -84,13 +90,14 @@ def train_passes(
         first: their number.
         work: progress and history.
         save: keeps the state's values for a later start.
+        model: gives the model so far, which :meth:`Work.keep` is offered after each meta-epoch but the last.
 
     Raises:
         InputError: the loss or a trained parameter is not finite.
     """
     training, place, generator = state.training, samples.class_name, state.generator
     images = len(samples) * len(samples.cameras)
-    batches = _batches(images, training, place)
+    batches = training.batches(images, place)
     logger.info(
         "levels %s, %d parameters, %d passes over %d batches of %d images",
         state.decoders.shapes, sum(parameter.numel() for parameter in state.decoders.parameters()), training.passes,
@@ -115,6 +122,8 @@ def train_passes(
                 f"{place}: pass {number + 1}: expected a finite loss, found {total}; lower training.learning_rate"
             )
         work.record(epoch=number + 1, loss=total, learning_rate=rate, seconds=round(time.monotonic() - started, 3))
+        if model is not None and sub_epoch + 1 == training.sub_epochs and number + 1 < training.passes:
+            work.keep(f"pass {number + 1}", model)
         if (number + 1) % training.checkpoint_every == 0 or number + 1 == training.passes:
             save(state.values())
     _check_finite(state.decoders, place)
@@ -250,19 +259,6 @@ def tf32(allowed: bool) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def _batches(images: int, training: Training, place: str) -> int:
-    """Batches of images in a pass."""
-    batches, rest = divmod(images, training.image_batch)
-    if rest and not training.drop_last:
-        batches += 1
-    if batches == 0:
-        raise InputError(
-            f"{place}: train: expected at least training.image_batch = {training.image_batch} images, found {images}; "
-            "lower training.image_batch or set training.drop_last: false"
-        )
-    return batches
-
-
 def check_batches(samples: Samples, levels: Sequence[int], shapes: Sequence[Shape], training: Training) -> None:
     """Check, before anything is computed, that every level gets a step.
 
@@ -276,7 +272,7 @@ def check_batches(samples: Samples, levels: Sequence[int], shapes: Sequence[Shap
         InputError: there are fewer images or fibres than a batch.
     """
     place, images = samples.class_name, len(samples) * len(samples.cameras)
-    _batches(images, training, place)
+    training.batches(images, place)
     images, size = min(images, training.image_batch), training.fibre_batch
     for level, (_, height, width) in zip(levels, shapes, strict=True):
         if training.drop_last_fibres and (found := images * height * width) < size:

@@ -42,6 +42,10 @@ class ClscnfMethod:
             weights=(settings.encoder,),
         )
 
+    def check_samples(self, settings: ClscnfSettings, samples: int, views: int, place: str) -> None:
+        """Refuse fewer images than a batch of the flows' training."""
+        settings.training.batches(samples * views, place)
+
     def train(self, samples: Samples, settings: ClscnfSettings, seed: int, work: Work) -> Model:
         """Train classifier and flows; see :func:`multiflow.methods.clscnf.training.train_clscnf`."""
         from multiflow.methods.clscnf.training import train_clscnf

@@ -33,6 +33,10 @@ class MultiFlowMethod:
         """One set of features, and the foreground."""
         return Needs(features=(settings.features,), foreground=True)
 
+    def check_samples(self, settings: FlowSettings, samples: int, views: int, place: str) -> None:
+        """There must be one batch."""
+        settings.training.batches(samples, place)
+
     def train(self, samples: Samples, settings: FlowSettings, seed: int, work: Work) -> Model:
         """Train a flow; see :func:`multiflow.methods.multiflow.training.train_flow`."""
         from multiflow.methods.multiflow.training import train_flow

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from multiflow.base.settings import NEUTRAL, Block
+from multiflow.methods.batches import count_batches
 from multiflow.methods.multiflow.camera_graph import Connections
 
 __all__ = ["Fusion", "Network", "Settings", "Training"]
@@ -136,6 +137,10 @@ class Training(Block):
         description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine.",
         json_schema_extra=NEUTRAL,
     )
+
+    def batches(self, samples: int, place: str) -> int:
+        """Steps of an epoch; see :func:`multiflow.methods.batches.count_batches`."""
+        return count_batches(samples, self.batch_size, self.drop_last, "batch_size", "samples", place)
 
 
 class Settings(Block):

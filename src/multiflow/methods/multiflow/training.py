@@ -17,7 +17,7 @@ from multiflow.methods.multiflow.camera_graph import camera_graph
 from multiflow.methods.multiflow.checkpoint import to_model
 from multiflow.methods.multiflow.inputs import Scaling, load_inputs
 from multiflow.methods.multiflow.network import MultiFlow, add_noise, loss, sample_noise
-from multiflow.methods.multiflow.settings import Settings, Training
+from multiflow.methods.multiflow.settings import Settings
 from multiflow.methods.work import Work
 
 __all__ = ["train_flow"]
@@ -65,7 +65,7 @@ def train_flow(samples: Samples, settings: Settings, seed: int, work: Work) -> M
     # PyTorch's defaults with tf32, but stated: convolutions only, no matrix products.
     torch.backends.cudnn.allow_tf32 = training.tf32
     torch.backends.cuda.matmul.allow_tf32 = False
-    batches = _batches(len(samples), training, place)
+    batches = training.batches(len(samples), place)
     scaling = Scaling.fit(samples, settings)
     features, foreground = load_inputs(samples, settings, scaling)
 
@@ -122,19 +122,6 @@ def _step(state: _State, features: Tensor, foreground: Tensor, amp: bool, device
     mean.backward()
     state.optimizer.step()
     return float(mean.detach())
-
-
-def _batches(count: int, training: Training, place: str) -> int:
-    """Steps of an epoch."""
-    batches, rest = divmod(count, training.batch_size)
-    if rest and not training.drop_last:
-        batches += 1
-    if batches == 0:
-        raise InputError(
-            f"{place}: train: expected at least training.batch_size = {training.batch_size} samples, found {count}; "
-            "lower training.batch_size or set training.drop_last: false"
-        )
-    return batches
 
 
 def _check_finite(flow: MultiFlow, place: str) -> None:

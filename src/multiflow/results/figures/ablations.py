@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
-from multiflow.results.figures.canvas import BETTER, GREY, WORSE, Sheet, figure_style, save_figure, say, title_of
+from multiflow.results.figures.canvas import BETTER, GREY, WORSE, Sheet, figure_style, save_figure, say
 from multiflow.results.tables import AblationTest, Results, TableContext, compare_ablations, metric_heading
 from multiflow.results.tables.significance import LEVEL
 
@@ -50,7 +50,7 @@ def changes(experiment: str, reference: str, context: TableContext) -> str:
     if own is None or other is None:
         return ""
     facts = {key: value for key, value in own.facts.items() if other.facts.get(key) != value}
-    words = [f"{title_of(key)}: {title_of(value)}" for key, value in facts.items()]
+    words = [f"{key}: {value}".replace("_", " ") for key, value in facts.items()]
     for key, phrase in own.protocol.items():
         if key not in facts:
             # Commas separate the parts of a phrase; those that both have change nothing.
@@ -79,7 +79,7 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
     height = _ROW + _LINE * max(0, *(len(lines) - 2 for lines in texts.values()), 0)
     sheet = Sheet(_LEFT + len(_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
     references = list(dict.fromkeys(rows.values()))
-    other = title_of(references[0]) if len(references) == 1 else "the experiment in brackets"
+    other = references[0] if len(references) == 1 else "the experiment in brackets"
     sheet.text(0.1, 0.1, f"Difference to {other}, paired by class", fontsize=10, weight="bold")
     results, classes = Results(metrics), len(context.classes)
     tests = compare_ablations(metrics, context)
@@ -90,7 +90,7 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
         axes.set_yticks([])
         if index == 0:
             for place, (name, of) in enumerate(rows.items()):
-                heading = title_of(name) if len(references) == 1 else f"{title_of(name)} ({title_of(of)})"
+                heading = name if len(references) == 1 else f"{name} ({of})"
                 _write_name(axes, place, heading, texts[name])
         differences = [results.paired_differences(name, of, metric) for name, of in rows.items()]
         verdicts = {(test.experiment, test.reference): test.verdict for test in tests if test.metric == metric}

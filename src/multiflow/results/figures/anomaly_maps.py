@@ -27,7 +27,7 @@ _OUTLINE = "#00E5FF"
 _PIXELS = 256
 _MARGIN = 0.012  # between the ground truth and its outline, of the picture's side
 _CELL, _LARGEST_CELL, _GAP = 1.05, 1.7, 0.04
-_BLOCK = 3.4  # a heading needs this width
+_BLOCK = 4.0  # a heading and a sample's key need this width
 _LEFT, _TOP, _HEADING, _RIGHT, _BETWEEN = 0.62, 0.34, 0.46, 0.8, 0.16
 _ROWS = ("image", "anomaly\nmap", "overlay")
 
@@ -99,7 +99,7 @@ def plot_anomaly_maps(subject: Subject, seed: int, scores: ScoreFile, *paths: Pa
         _LEFT + columns * block_width + (columns - 1) * _BETWEEN + _RIGHT,
         _TOP + rows * block_height,
     )
-    sheet.text(0.08, 0.08, subject.title, fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, subject.class_name, fontsize=11, weight="bold")
     sheet.text(sheet.width - 0.08, 0.1, f"{subject.heading}, seed {seed}", ha="right", color=GREY)
     for number, item in enumerate(chosen):
         left = _LEFT + number % columns * (block_width + _BETWEEN)

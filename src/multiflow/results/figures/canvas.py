@@ -28,7 +28,6 @@ __all__ = [
     "figure_style",
     "save_figure",
     "say",
-    "title_of",
 ]  # fmt: skip
 
 # The colour-blind safe palette of Okabe and Ito.
@@ -58,6 +57,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "pdf.fonttype": 42,  # texts can be searched
+    "text.parse_math": False,  # a name with dollars is printed as typed
 }
 _DPI = 130  # a report holds two sheets of pictures per class; this is 1.5 MB for both
 
@@ -116,11 +116,6 @@ def corner(axes: Axes, text: str) -> None:
         0.03, 0.035, text, transform=axes.transAxes, fontsize=6.5, color="white",
         bbox={"facecolor": "black", "alpha": 0.65, "pad": 1.2, "linewidth": 0},
     )  # fmt: skip
-
-
-def title_of(name: str) -> str:
-    """A class or an experiment as it is printed."""
-    return name.replace("_", " ")
 
 
 def save_figure(figure: Figure, *paths: Path) -> None:

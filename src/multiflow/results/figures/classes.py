@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multiflow.results.figures.canvas import GREY, PUBLISHED, SERIES, Sheet, figure_style, save_figure, say
 from multiflow.results.tables import Cell, Results, TableContext, class_heading, make_table, metric_heading
-from multiflow.results.tables.catalog import METHOD_TABLES
+from multiflow.results.tables.catalog import method_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,7 +27,6 @@ SEGMENTATION = ("aupro", "pixel_auroc")
 
 logger = logging.getLogger(__name__)
 
-_AVERAGE = "average"
 _ROW, _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 0.21, 2.9, 1.35, 0.25, 0.45, 0.45
 _BETWEEN = 0.085  # inches between the dots of a row
 _COLORS = tuple(color for color in SERIES if color != PUBLISHED)
@@ -68,7 +67,7 @@ def plot_classes(metrics: DataFrame, names: Sequence[str], context: TableContext
     """
     shown = {name for method in context.methods for name in context.classes_of(method)}
     classes = [name for name in context.classes if name in shown]
-    rows = [*classes, _AVERAGE]
+    rows = [*classes, context.average]
     series = _series(metrics, names, classes, context)
     row = max(_ROW, (len(series) + 0.6) * _BETWEEN)
     # The legend is at the right of the heading, or, where it does not fit there, below.
@@ -105,7 +104,7 @@ def _series(metrics: DataFrame, names: Sequence[str], classes: Sequence[str], co
         if len(own) < len(classes):
             label += f", {len(own)} of {len(classes)} classes"
         else:
-            averages = {(metric, _AVERAGE): results.average(experiment, metric, own) for metric in names}
+            averages = {(metric, context.average): results.average(experiment, metric, own) for metric in names}
             # A mean over other classes is not held against the others'.
             cells |= {key: cell for key, cell in averages.items() if cell.competes}
         color, marker = _COLORS[index % len(_COLORS)], _MARKERS[index % len(_MARKERS)]
@@ -130,7 +129,7 @@ def published_cells(metrics: DataFrame, context: TableContext) -> dict[str, dict
         By the method's heading: cells by metric and class, the average included.
     """
     found: dict[str, dict[tuple[str, str], Cell]] = {}
-    for name, layout in METHOD_TABLES.items():
+    for name, layout in method_tables(context.published).items():
         table = make_table(name, metrics, context)
         for index, column in enumerate(table.columns):
             if not column.published or column.heading not in _headings(context):
@@ -138,7 +137,7 @@ def published_cells(metrics: DataFrame, context: TableContext) -> dict[str, dict
             for row in table.rows:
                 cell = row.cells[index]
                 if isinstance(cell, Cell) and cell.value is not None:
-                    key = (layout.metrics[0], row.key) if layout.by_class else (row.key, _AVERAGE)
+                    key = (layout.metrics[0], row.key) if layout.by_class else (row.key, context.average)
                     found.setdefault(column.heading, {})[key] = cell
     return found
 

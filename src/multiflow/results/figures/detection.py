@@ -90,7 +90,7 @@ def plot_detection(subject: Subject, scores: Mapping[int, ScoreFile], *paths: Pa
         InputError: scores are of other samples than the ground truth.
     """
     sheet = Sheet(_WIDTH + _HEIGHT + 1.55, 2 * _HEIGHT + 1.85)
-    sheet.text(0.08, 0.08, subject.title, fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, subject.class_name, fontsize=11, weight="bold")
     seeds = f"{subject.heading}, seed{'s' if len(scores) != 1 else ''} {', '.join(map(str, scores))}"
     sheet.text(sheet.width - 0.12, 0.1, seeds, ha="right", color=GREY)
     labels = subject.truth.labels

@@ -21,7 +21,8 @@ __all__ = ["plot_foreground"]
 
 _PIXELS = 256
 _CELL, _GAP = 1.3, 0.04
-_LEFT, _TOP, _RIGHT, _BOTTOM = 1.15, 0.72, 0.08, 0.08
+_LEFT, _TOP, _RIGHT, _BOTTOM = 1.3, 0.72, 0.08, 0.08
+_NARROWEST = 4.8  # the class and what is drawn need this width
 _TINT = "#0072B2"
 _OUTLINE = "#F0E442"
 
@@ -42,10 +43,10 @@ def plot_foreground(subject: Subject, *paths: Path) -> None:
     chosen = _choose(samples)
     cameras = list(dict.fromkeys(samples["camera"]))
     sheet = Sheet(
-        _LEFT + len(cameras) * (_CELL + _GAP) + _RIGHT,
+        max(_LEFT + len(cameras) * (_CELL + _GAP) + _RIGHT, _NARROWEST),
         _TOP + len(chosen) * (_CELL + _GAP) + _BOTTOM,
     )
-    sheet.text(0.08, 0.08, subject.title, fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, subject.class_name, fontsize=11, weight="bold")
     what = "no masks, the whole image counts" if subject.segmentation is None else "background tinted blue"
     sheet.text(sheet.width - _RIGHT - _GAP, 0.1, f"{subject.heading}: {what}", ha="right", color=GREY)
     for row, (reason, split, key) in enumerate(chosen):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiflow.methods.contract import Illustration
-from multiflow.results.figures.canvas import GREY, Sheet, figure_style, save_figure, title_of
+from multiflow.results.figures.canvas import GREY, Sheet, figure_style, save_figure
 
 __all__ = ["plot_illustration"]
 
@@ -31,7 +31,7 @@ def plot_illustration(illustration: Illustration, class_name: str, heading: str,
         _LEFT + len(columns) * (_CELL + _GAP) + _RIGHT,
         _TOP + len(rows) * (_CELL + _GAP) + _BOTTOM,
     )
-    sheet.text(0.08, 0.08, title_of(class_name), fontsize=11, weight="bold")
+    sheet.text(0.08, 0.08, class_name, fontsize=11, weight="bold")
     sheet.text(sheet.width - _RIGHT - _GAP, 0.1, heading, ha="right", color=GREY)
     for column, name in enumerate(columns):
         sheet.text(_LEFT + column * (_CELL + _GAP) + _CELL / 2, _TOP - 0.06, name, ha="center", va="bottom")

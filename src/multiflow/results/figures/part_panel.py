@@ -22,6 +22,7 @@ __all__ = ["PartView", "draw_part", "part_norm", "write_overlay"]
 
 _CELL, _GAP = 1.7, 0.05
 _LEFT, _TOP, _RIGHT = 0.7, 0.75, 0.9
+_NARROWEST = 5.8  # the note needs this width
 _ROWS = ("image", "anomaly\nmap", "overlay")
 _SHOWN = 512  # px, on the panel
 _LARGEST = 1024  # px, of a picture of its own
@@ -81,7 +82,7 @@ def draw_part(views: Sequence[PartView], norm: Normalize, title: str, note: str,
     width = len(views) * (_CELL + _GAP) - _GAP
     cell = _CELL * max(view.picture.height / view.picture.width for view in views)
     height = len(_ROWS) * (cell + _GAP) - _GAP
-    sheet = Sheet(_LEFT + width + _RIGHT, _TOP + height + 0.1)
+    sheet = Sheet(max(_LEFT + width + _RIGHT, _NARROWEST), _TOP + height + 0.1)
     sheet.text(0.1, 0.1, title, fontsize=11, weight="bold")
     sheet.text(0.1, 0.33, note, color=GREY)
     for column, view in enumerate(views):

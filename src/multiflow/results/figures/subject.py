@@ -15,7 +15,6 @@ from multiflow.foreground.file import ForegroundFile
 from multiflow.foreground.grid import sample_foreground
 from multiflow.foreground.settings import Foreground
 from multiflow.metrics.settings import Evaluation
-from multiflow.results.figures.canvas import title_of
 from multiflow.scores import ScoreFile
 
 if TYPE_CHECKING:
@@ -47,11 +46,6 @@ class Subject:
     segmentation: ForegroundFile | None
     foreground: Foreground
     evaluation: Evaluation
-
-    @property
-    def title(self) -> str:
-        """The class as it is printed."""
-        return title_of(self.class_name)
 
     def short_name(self, sample: str) -> str:
         """A sample's key without the class."""

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from multiflow.base.errors import InputError
-from multiflow.results.figures.canvas import GREY, MEASURED, SERIES, Sheet, figure_style, save_figure, title_of
+from multiflow.results.figures.canvas import GREY, MEASURED, SERIES, Sheet, figure_style, save_figure
 
 __all__ = ["Curve", "Histories", "load_histories", "plot_training_classes", "plot_training_experiments"]
 
@@ -80,7 +80,7 @@ def plot_training_classes(histories: Histories, methods: Mapping[str, str], *pat
     colors = {seed: SERIES[index % len(SERIES)] for index, seed in enumerate(seeds)}
     sheet, panels = _panels(
         "Loss by class and seed",
-        {methods[experiment]: [title_of(name) for name in classes] for experiment, classes in drawn.items()},
+        {methods[experiment]: classes for experiment, classes in drawn.items()},
     )
     for (experiment, classes), row in zip(drawn.items(), panels, strict=True):
         for class_name, panel in zip(classes, row, strict=True):
@@ -105,8 +105,7 @@ def plot_training_experiments(histories: Histories, *paths: Path) -> None:
         paths: the files.
     """
     experiments = list(dict.fromkeys(name for name, _, _ in histories))
-    titles = [title_of(name) for name in experiments]
-    sheet, panels = _panels("Loss by experiment, all classes and seeds", {"": titles} if titles else {})
+    sheet, panels = _panels("Loss by experiment, all classes and seeds", {"": experiments} if experiments else {})
     for name, panel in zip(experiments, itertools.chain(*panels), strict=True):
         curves = [curve for (other, _, _), curve in histories.items() if other == name]
         for curve in curves:

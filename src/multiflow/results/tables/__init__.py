@@ -7,6 +7,7 @@ from multiflow.results.tables.ablation_tests import AblationTest, ablation_tests
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.build import make_table
 from multiflow.results.tables.catalog import (
+    main_table,
     table_caption,
     table_experiments,
     table_place,
@@ -48,6 +49,7 @@ __all__ = [
     "context_from_values",
     "context_values",
     "format_text",
+    "main_table",
     "make_table",
     "metric_heading",
     "missing_latex",

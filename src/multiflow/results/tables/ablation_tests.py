@@ -12,7 +12,7 @@ from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_experiments
 from multiflow.results.tables.context import TableContext
 from multiflow.results.tables.model import Cell, Column, Row, Table, Words
-from multiflow.results.tables.notes import data_note, left_out_notes
+from multiflow.results.tables.notes import data_note, doubt_notes, left_out_notes
 from multiflow.results.tables.significance import LEVEL, SignedRankTest, holm, signed_rank_test, smallest_p
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def ablation_tests_table(tests: Sequence[AblationTest], context: TableContext) -
     for index, test in enumerate(tests):
         cells = (
             Words(context.ablations[test.table].place, test.table),
-            Words(test.experiment.replace("_", " "), test.experiment),
-            Words(test.reference.replace("_", " "), test.reference),
+            Words(test.experiment),
+            Words(test.reference),
             Words(metric_heading(test.metric), test.metric),
             Cell(test.difference, form="signed"),
             Cell(test.classes, digits=0),
@@ -127,6 +127,7 @@ def ablation_tests_table(tests: Sequence[AblationTest], context: TableContext) -
         rows=tuple(rows),
         notes=(
             data_note(context),
+            *doubt_notes(context),
             *left_out_notes(table_experiments("ablation_tests", context), context),
             *_notes(tests, context),
         ),

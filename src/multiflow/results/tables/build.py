@@ -98,8 +98,8 @@ def _class_table(name: str, results: Results, context: TableContext) -> Table:
     comparable = _averages_comparable(context)
     rows.append(
         Row(
-            "average",
-            ("Average",),
+            context.average,
+            ("Average" if context.average == "average" else "Average over the classes",),
             tuple(column["average"] if comparable else _NOT_PUBLISHED for column in published.values())
             + tuple(_average(results, method, metric, context) for method in context.methods),
             rule_above=True,
@@ -132,7 +132,7 @@ def _defect_table(caption: str, results: Results, context: TableContext) -> Tabl
     rows = tuple(
         Row(
             name,
-            (name.replace("_", " "), str(len(classes[name]))),
+            (name, str(len(classes[name]))),
             tuple(
                 _average(results, method, f"{metric}:{name}", context, classes[name])
                 for method in context.methods

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multiflow.base.errors import InputError
 from multiflow.methods.ablation import Ablation
+from multiflow.results.published import has_published
 from multiflow.results.tables.context import TableContext, ablations_of, table_context
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ __all__ = [
     "DEFECT_TYPES",
     "METHOD_TABLES",
     "MethodTable",
+    "main_table",
+    "method_tables",
     "table_caption",
     "table_experiments",
     "table_place",
@@ -75,6 +78,42 @@ METHOD_TABLES = {
         "How well defects are located: AUPRO is the mean overlap with the defects while few good pixels are marked, "
         "Pixel-AUROC counts all pixels alike.",
     ),
+    "averages": MethodTable(
+        "Averages",
+        "Average results",
+        ("image_auroc", "pixel_auroc", "pixel_ap", "aupro"),
+        "How well defective pictures are told from good ones (Image-AUROC), and how well defects are located, averaged "
+        "over the classes; Pixel-AP is also called AUPR.",
+    ),
+    "image_auroc_by_class": MethodTable(
+        "By class",
+        "Detection results per class",
+        ("image_auroc",),
+        "How well defective pictures are told from good ones, class by class.",
+        by_class=True,
+    ),
+    "pixel_auroc_by_class": MethodTable(
+        "By class",
+        "Segmentation results per class",
+        ("pixel_auroc",),
+        "How well defects are located, class by class; all pixels count alike.",
+        by_class=True,
+    ),
+    "pixel_ap_by_class": MethodTable(
+        "By class",
+        "Precision of the segmentation per class",
+        ("pixel_ap",),
+        "How precisely defects are located, class by class; average precision, also called AUPR, depends on how "
+        "frequent defective pixels are.",
+        by_class=True,
+    ),
+    "aupro_by_class": MethodTable(
+        "By class",
+        "Overlap of the segmentation per class",
+        ("aupro",),
+        "The mean overlap with the defects while few good pixels are marked, class by class.",
+        by_class=True,
+    ),
     "sample_rules": MethodTable(
         "Sample scores",
         "Sample-AUROC by the rule that makes a sample's score, averages",
@@ -91,7 +130,7 @@ METHOD_TABLES = {
         "same test set can be compared by them; F1-max is that of the best threshold.",
     ),
 }
-"""By the name of the table."""
+"""By the name of the table; a run has those of :func:`method_tables`."""
 
 DEFECT_TYPES = "defect_types"
 """The table with a row per defect type."""
@@ -103,6 +142,28 @@ _DEFECT_TYPES = MethodTable(
     "Which kinds of defects are found: the parts (pictures) with one kind of defect against all good ones.",
 )
 
+_AS_PUBLISHED = (
+    ("table1", "table5", "table6", "table7"),
+    ("averages", "image_auroc_by_class", "pixel_auroc_by_class", "pixel_ap_by_class", "aupro_by_class"),
+)
+"""Tables as collections of published numbers have them: a run has those of its own collection, or else the first."""
+
+
+def method_tables(published: str | None) -> dict[str, MethodTable]:
+    """The tables with columns of methods that a run has, by name.
+
+    Args:
+        published: collection of published numbers, if any stand beside the run's.
+    """
+    chosen = next((names for names in _AS_PUBLISHED if has_published(published, names[0])), _AS_PUBLISHED[0])
+    others = {name for names in _AS_PUBLISHED if names != chosen for name in names}
+    return {name: layout for name, layout in METHOD_TABLES.items() if name not in others}
+
+
+def main_table(context: TableContext) -> str:
+    """The table of averages that a summary shows."""
+    return next(iter(method_tables(context.published)))
+
 
 def tables_of(config: Config) -> list[str]:
     """Names of a run's tables: the numbered ones first.
@@ -110,7 +171,7 @@ def tables_of(config: Config) -> list[str]:
     Raises:
         InputError: two methods have an ablation table of one name, or a method one of a name that is taken.
     """
-    own, ablations = [*METHOD_TABLES, DEFECT_TYPES], ablations_of(config)
+    own, ablations = [*method_tables(config.dataset.published), DEFECT_TYPES], ablations_of(config)
     if taken := [name for name in ablations if name in own]:
         raise InputError(f"methods: an ablation table has the name {taken[0]}, which is taken; rename it")
     names = [*ablations, *own]
@@ -172,7 +233,7 @@ def table_experiments(name: str, context: TableContext) -> list[str]:
     if name == "ablation_tests":
         tables = list(context.ablations)
     elif name == "comparison":
-        tables = ["table1", *context.ablations] if context.published is not None else []
+        tables = [main_table(context), *context.ablations] if context.published is not None else []
     else:
         tables = [name]
     shown: set[str] = set()

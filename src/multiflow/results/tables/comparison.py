@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multiflow.results.tables.ablation_tests import AblationTest, compare_ablations
 from multiflow.results.tables.build import make_table
-from multiflow.results.tables.catalog import METHOD_TABLES
+from multiflow.results.tables.catalog import METHOD_TABLES, method_tables
 from multiflow.results.tables.context import TableContext
 from multiflow.results.tables.model import Cell, Table
 from multiflow.results.tables.significance import LEVEL, DifferenceTest, difference_test, holm
@@ -125,8 +125,9 @@ def compare_with_paper(metrics: DataFrame, context: TableContext) -> Comparison 
     found: dict[tuple[str, str, str], ComparedCell] = {}
     cells: list[ComparedCell] = []
     # Averages first: they have a std, which the tables that repeat them leave out.
-    averages = [name for name, layout in METHOD_TABLES.items() if not layout.by_class]
-    classes = [name for name, layout in METHOD_TABLES.items() if layout.by_class]
+    layouts = method_tables(context.published)
+    averages = [name for name, layout in layouts.items() if not layout.by_class]
+    classes = [name for name, layout in layouts.items() if layout.by_class]
     for name in (*averages, *context.ablations, *classes):
         for cell in _side_by_side(make_table(name, metrics, context), context):
             first = found.setdefault((cell.experiment, cell.metric, cell.class_name), cell)
@@ -157,7 +158,7 @@ def _side_by_side(table: Table, context: TableContext) -> Iterator[ComparedCell]
                 if not measured.competes:  # an average over other classes
                     measured = Cell(None, n=0)
                 if table.row_key == "experiment":
-                    place = (row.key, column.key, "average", row.key.replace("_", " "))
+                    place = (row.key, column.key, "average", row.key)
                 elif table.row_key == "metric":
                     place = (column.key, row.key, "average", column.heading)
                 else:

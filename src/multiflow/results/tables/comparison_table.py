@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from multiflow.results.metric_names import metric_heading
-from multiflow.results.published import PAPER, PUBLISHED_RUNS
-from multiflow.results.tables.catalog import table_experiments, table_place
+from multiflow.results.published import published_source
+from multiflow.results.tables.catalog import main_table, table_experiments, table_place
 from multiflow.results.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEffect, Comparison, summary_line
 from multiflow.results.tables.context import TableContext, class_heading
 from multiflow.results.tables.model import DAGGER, Cell, Column, Row, Table, Words
-from multiflow.results.tables.notes import data_note, departure_notes, left_out_notes
+from multiflow.results.tables.notes import data_note, departure_notes, doubt_notes, left_out_notes
 from multiflow.results.tables.significance import LEVEL, ONE_VALUE, WELCH, DifferenceTest
 
 __all__ = ["comparison_tables"]
@@ -100,7 +100,7 @@ def _effects(comparison: Comparison, context: TableContext) -> Table:
         test = effect.test
         place = (
             Words(table_place(test.table, context), test.table),
-            Words(test.experiment.replace("_", " "), test.experiment),
+            Words(test.experiment),
             Words(metric_heading(test.metric), test.metric),
         )
         rule = index > 0 and comparison.effects[index - 1].test.table != test.table
@@ -147,12 +147,14 @@ def _for_programs(column: Column) -> Column:
 
 def _notes(comparison: Comparison, context: TableContext) -> tuple[str, ...]:
     """The data, and what the verdicts mean."""
+    assert context.published is not None
     tested = sum(not cell.repeats and cell.p_holm is not None for cell in comparison.cells)
     return (
         data_note(context),
+        *doubt_notes(context),
         *departure_notes(_compared(comparison, context), context),
         *left_out_notes(table_experiments("comparison", context), context),
-        f"{DAGGER} Published: {PAPER}; a std is over {PUBLISHED_RUNS} runs.",
+        f"{DAGGER} Published: {published_source(context.published, main_table(context))}.",
         f"Limit: the largest difference that passes a two-sided test at {_CHANCE}: {WELCH} where both numbers have a "
         "std; where one has none (a single seed; a number published without std), it counts as one more run of the "
         f"other's spread ({ONE_VALUE}). What printing rounded off counts in favour of agreement.",
@@ -161,8 +163,8 @@ def _notes(comparison: Comparison, context: TableContext) -> tuple[str, ...]:
         f"Differ: p is below {_CHANCE} also after Holm's correction over all {tested} tested numbers. "
         f"Undecided: only before it (if all were equal, {LEVEL * tested:.1f} would be expected), or no spread is "
         "known.",
-        "Each number counts once: the averages of Tables 5 and 6 and the default's rows of the ablation tables repeat "
-        "Tables 1 and 7.",
+        "Each number counts once: the averages of the tables by class and the default's rows of the ablation tables "
+        "repeat the tables of averages.",
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from multiflow.base.errors import InputError
 from multiflow.methods.ablation import Ablation, AblationRow
 from multiflow.results.published import published_classes
+from multiflow.results.records import load_doubts
 from multiflow.results.tables.protocol import departures, experiment_facts, facts_by_class, protocol_phrases
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class TableContext:
             protocol.
         references: how the methods of ``methods`` are cited, by their heading there.
         left_out: runs that were made with other settings and are not shown, by experiment.
+        doubts: how often there is what to doubt about a class's data, by class and by words.
     """
 
     dataset: str
@@ -88,11 +91,17 @@ class TableContext:
     published: str | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    doubts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
         """The first method."""
         return next(iter(self.methods))
+
+    @property
+    def average(self) -> str:
+        """Key of the row of averages beside those of the classes, of which one may have its usual name."""
+        return "average" if "average" not in self.classes else "(average)"
 
     def classes_of(self, experiment: str) -> tuple[str, ...]:
         """Classes whose mean is an experiment's average."""
@@ -110,9 +119,9 @@ class TableContext:
 
 
 def class_heading(class_name: str, context: TableContext) -> str:
-    """A class's name as printed."""
+    """A class's name as printed: as it was published, or as it is called."""
     printed = published_classes(context.published) if context.published is not None else {}
-    return printed.get(class_name, class_name.replace("_", " "))
+    return printed.get(class_name, class_name)
 
 
 def table_context(config: Config) -> TableContext:
@@ -126,10 +135,12 @@ def table_context(config: Config) -> TableContext:
     headings = {name: resolved[name].heading for name in config.table_methods}
     count = Counter(headings.values())
     methods = {name: heading if count[heading] == 1 else f"{heading} ({name})" for name, heading in headings.items()}
-    pictures = "rendered" if config.rendering is not None else config.dataset.annotations
+    pictures = ("rendered",) if config.rendering is not None else config.dataset.protocol
     return TableContext(
         dataset=config.dataset.name,
-        data_protocol=f"{pictures}, {views} view{'s' if views != 1 else ''} per sample, one model per class",
+        data_protocol=", ".join(
+            [*pictures, f"{views} view{'s' if views != 1 else ''} per sample", "one model per class"]
+        ),
         classes=tuple(config.dataset.classes),
         methods=methods,
         experiments={
@@ -173,13 +184,18 @@ def context_values(config: Config) -> dict[str, Any]:
     return _adapter().dump_python(table_context(config), mode="json")
 
 
-def context_from_values(values: Mapping[str, Any]) -> TableContext:
+def context_from_values(values: Mapping[str, Any], runs: Iterable[str | Path] = ()) -> TableContext:
     """The context that :func:`context_values` wrote.
+
+    Args:
+        values: what it wrote.
+        runs: the JSON files behind the table, which say what there is to doubt about their data.
 
     Raises:
         pydantic.ValidationError: the values are no context.
+        InputError: a JSON is damaged.
     """
-    return _adapter().validate_python(values)
+    return replace(_adapter().validate_python(values), doubts=load_doubts(runs))
 
 
 @cache

@@ -2,6 +2,7 @@ r"""A table as LaTeX: ``table`` environments that need booktabs and amssymb, for
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from itertools import pairwise
@@ -18,13 +19,17 @@ _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
-    "$": r"\$",
+    # LaTeX's own \$ and grave accent come from a font of symbols, which a plain installation has as a bitmap alone.
+    "$": r"$\mathdollar$",
+    "`": r"\`{}",
     "#": r"\#",
     "_": r"\_",
     "{": r"\{",
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    '"': r"\texttt{\char34}",  # in LaTeX's usual encoding no other font has it
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
@@ -57,14 +62,17 @@ _LONG = 10
 
 def escape(text: str) -> str:
     """Text with LaTeX's special characters made printable; one that its fonts lack is named by its code."""
-    return "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+    escaped = "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+    return re.sub("-(?=-)", "-{}", escaped)  # or they would become one dash
 
 
 def _escaped(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if character.isascii() or character in _LETTERS:
+    if (character.isascii() and character.isprintable()) or character in _LETTERS:
         return character
+    if character.isspace():
+        return " "
     parts = unicodedata.normalize("NFD", character)
     if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
         letter = rf"\{parts[0]}" if parts[0] in "ij" else parts[0]  # without their dots

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from multiflow.results.published import PAPER, PUBLISHED_RUNS, has_published, published_classes, read_published
+from multiflow.results.published import (
+    PAPER,
+    PUBLISHED_RUNS,
+    has_published,
+    published_by_class,
+    published_classes,
+    published_source,
+    read_published,
+)
 from multiflow.results.tables.aggregate import Results
 from multiflow.results.tables.catalog import table_place
-from multiflow.results.tables.context import TableContext
+from multiflow.results.tables.context import TableContext, class_heading
 from multiflow.results.tables.model import DAGGER, MISSING, Row
 
-__all__ = ["data_note", "departure_notes", "footnotes", "left_out_notes", "unfinished_notes"]
+__all__ = ["data_note", "departure_notes", "doubt_notes", "footnotes", "left_out_notes", "unfinished_notes"]
+
+_CLASSES_NAMED = 3
 
 
 def footnotes(
@@ -45,6 +56,7 @@ def footnotes(
         notes.append(_protocol(main, labels[main], context))
     if ablation is None:
         notes += _references(context)
+    notes += doubt_notes(context)
     notes += unfinished_notes(shown, labels, results, context)
     notes += left_out_notes(shown, context)
     notes += [
@@ -77,7 +89,10 @@ def departure_notes(experiments: Sequence[str], context: TableContext) -> tuple[
     notes = []
     for departures, names in groups.items():
         whose = "here" if len(groups) == 1 else f"of {', '.join(names)}"
-        if departures:
+        if departures and context.published is not None and published_by_class(context.published):
+            # Several papers, and settings of their own for single classes: the defaults are none of them.
+            notes.append(f"Settings {whose} that are not the defaults (in brackets): {', '.join(departures)}.")
+        elif departures:
             notes.append(f"The protocol {whose} is not the paper's (in brackets): {', '.join(departures)}.")
     return tuple(notes)
 
@@ -88,6 +103,21 @@ def left_out_notes(experiments: Sequence[str], context: TableContext) -> tuple[s
     if count == 0:
         return ()
     return (f"{_count(count, 'run of other settings is', 'runs of other settings are')} left out.",)
+
+
+def doubt_notes(context: TableContext) -> tuple[str, ...]:
+    """What there is to doubt about the data behind a table, so that nobody takes its numbers for more; else nothing."""
+    times: Counter[str] = Counter()
+    classes: dict[str, list[str]] = {}
+    for class_name, doubts in context.doubts.items():
+        times.update(doubts)
+        for what in doubts:
+            classes.setdefault(what, []).append(class_heading(class_name, context))
+    parts = []
+    for what, names in classes.items():
+        shown = ", ".join(names) if len(names) <= _CLASSES_NAMED else _count(len(names), "class", "classes")
+        parts.append(f"{what} ({_count(times[what], 'time', 'times')}, {shown})")
+    return (f"Warnings of the data, whose files the logs of flip_views name: {'; '.join(parts)}.",) if parts else ()
 
 
 def data_note(context: TableContext) -> str:
@@ -204,9 +234,12 @@ def _deviations(
 
 
 def _published_note(name: str, context: TableContext) -> str:
-    note = f"{DAGGER} Published, not measured here: {PAPER}, {table_place(name, context)}"
+    note = f"{DAGGER} Published, not measured here:"
     assert context.published is not None
     rows = read_published(context.published, name)
+    if published_by_class(context.published):
+        return _sentence(f"{note} {published_source(context.published, name)}")
+    note = f"{note} {PAPER}, {table_place(name, context)}"
     if name in context.ablations:
         return _sentence("; ".join([f"{note}, without std", *(row["note"] for row in rows if row.get("note"))]))
     repeated = ", ".join(dict.fromkeys(row["method"] for row in rows if row["std"]))

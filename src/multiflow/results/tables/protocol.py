@@ -39,6 +39,15 @@ def protocol_phrases(config: Config, name: str) -> dict[str, str]:
         "evaluation_size": f"pixel metrics at {size} × {size} px, "
         f"anomalous above grey value {evaluation.ground_truth_threshold}",
     }
+    if evaluation.aupro == "linear":
+        phrases["aupro"] = (
+            "AUPRO at 1,000 evenly spaced thresholds, holes count as found, false-positive rates stretched"
+        )
+    if evaluation.select == "best_on_test":
+        phrases["selection"] = (
+            f"chosen on the test set: of each metric by itself the best of {experiment.stages + 1} evaluations during "
+            "the training"
+        )
     reads = experiment.needs.foreground
     foreground = _foreground(experiment.foreground, config.segmentation) if reads else "not read"
     phrases["foreground"] = f"foreground: {foreground}"

@@ -28,9 +28,11 @@ def format_csv(table: Table) -> str:
     # The key and the heading must not share a name: class and class_name.
     header = [table.row_key] * keyed + [f"{name}_name" if name == table.row_key else name for name in headings]
     for column in table.columns:
-        header.append(column.key)
+        # An experiment may be called metric, or as another one's standard deviation.
+        key = column.key if column.key not in header else f"{column.key}_value"
+        header.append(key)
         if column.kind == "measurement":
-            header += [f"{column.key}_std", f"{column.key}_n", f"{column.key}_source"]
+            header += [f"{key}_std", f"{key}_n", f"{key}_source"]
     writer.writerow(header)
     for row in table.rows:
         line = [row.key] * keyed + [_word(heading) for heading in row.headings]

@@ -14,8 +14,9 @@ from typing import IO
 
 import pytest
 
+from multiflow.base import claim
+from multiflow.base.claim import claim_folder, claim_run
 from multiflow.base.errors import InputError
-from multiflow.cluster import claim, claim_folder
 
 HERE = f"process {os.getpid()} on {os.uname().nodename}"
 BOOT = claim._machine()
@@ -23,7 +24,8 @@ ELSEWHERE = "process 7 on login2\n2f6b1a5e-0000\n"
 OTHER_PROCESS = """
 import os, sys
 from pathlib import Path
-from multiflow.cluster import claim, claim_folder
+from multiflow.base import claim
+from multiflow.base.claim import claim_folder, claim_run
 claim._PAUSE, claim._BEAT = 0, {beat}
 claimed = claim_folder(Path(sys.argv[1]))
 print(flush=True)
@@ -71,6 +73,15 @@ def test_a_second_one_on_this_machine_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / ".snakemake/slurm.lock").read_text() == f"{HERE}\n{BOOT}\n"
     first.close()
     claim_folder(tmp_path).close()
+
+
+def test_a_run_is_made_once_at_a_time_and_other_runs_beside_it(tmp_path: Path) -> None:
+    first, other, slurm = claim_run(tmp_path, "demo"), claim_run(tmp_path, "paper"), claim_folder(tmp_path)
+    with pytest.raises(InputError, match=rf"another Snakemake makes the run demo \({re.escape(HERE)}\), "):
+        claim_run(tmp_path, "demo")
+    for claimed in (first, other, slurm):
+        claimed.close()
+    claim_run(tmp_path, "demo").close()
 
 
 @pytest.mark.parametrize("how", ["", "os.kill(os.getpid(), 9)"])
@@ -126,7 +137,7 @@ def test_one_that_was_given_up_ends(tmp_path: Path) -> None:
     path = lock_file(tmp_path, ELSEWHERE, age=0)
     assert process.wait(timeout=60) == 1
     _, printed = process.communicate(timeout=60)
-    assert printed.startswith(f"{path}: another Snakemake has taken over this folder, since this one was silent")
+    assert printed.startswith(f"{path}: another Snakemake has taken over, since this one was silent")
     assert path.read_text() == ELSEWHERE
 
 

@@ -1,9 +1,9 @@
-"""One Snakemake at a time submits from a folder.
+"""One Snakemake at a time makes a run, and one at a time submits jobs from a folder.
 
-On one machine a lock says who that is; the system lets go of it when the process ends, however it ends. Other login
+Snakemake's own lock stays when a Snakemake is killed, and its user has to remove it by hand; this one does not. On one
+machine a lock says who that is; the system lets go of it when the process ends, however it ends. Other login
 nodes need not see a lock of a shared file system: they read the owner's line, which holds for as long as the owner
-changes the file's time every half minute. Both hold where Snakemake's own lock is switched off or was removed.
-"""
+changes the file's time every half minute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from multiflow.base.errors import InputError
 
-__all__ = ["Claim", "claim_folder"]
+__all__ = ["Claim", "claim_folder", "claim_run"]
 
 _BEAT = 30.0  # s between two signs of life of the Snakemake that submits
 _SILENCE = 180.0  # s without one, after which it is taken for dead; clocks may differ by less
@@ -29,7 +29,7 @@ _PAUSE = 2.0  # s until what one machine has written is seen by the others
 
 
 class Claim:
-    """Held by the only Snakemake that submits from a folder, until it ends.
+    """Held by the only Snakemake that makes a run or submits from a folder, until it ends.
 
     One that is given up, since it was silent for too long (suspended, or its file server did not answer), ends
     itself at once: the next owner has cancelled its jobs, and would not know of new ones.
@@ -49,7 +49,7 @@ class Claim:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Leave the folder to others."""
+        """Leave it to others."""
         self._closed.set()
         with contextlib.suppress(OSError):
             if self._path.read_text(encoding="utf-8") == self._own:
@@ -84,12 +84,25 @@ class Claim:
             return  # the file server is away, for others as well
         if lost:
             print(
-                f"{self._path}: another Snakemake has taken over this folder, since this one was silent for "
-                f"{_SILENCE / 60:.0f} minutes; it ends without submitting anything more",
+                f"{self._path}: another Snakemake has taken over, since this one was silent for {_SILENCE / 60:.0f} "
+                "minutes; it ends and starts nothing more",
                 file=sys.stderr,
                 flush=True,
             )
             os._exit(1)
+
+
+def claim_run(folder: Path, name: str) -> Claim:
+    """Be the only Snakemake that makes a run.
+
+    Args:
+        folder: the folder that Snakemake runs in.
+        name: of the run.
+
+    Raises:
+        InputError: another Snakemake makes it, or the file cannot be written.
+    """
+    return _claim(folder, f"run-{name}.lock", f"makes the run {name}", pause=0.0)
 
 
 def claim_folder(folder: Path) -> Claim:
@@ -101,12 +114,16 @@ def claim_folder(folder: Path) -> Claim:
     Raises:
         InputError: another Snakemake submits from there, or the file cannot be written.
     """
-    path = folder / ".snakemake/slurm.lock"
+    return _claim(folder, "slurm.lock", "submits jobs from here", pause=_PAUSE)
+
+
+def _claim(folder: Path, file: str, work: str, pause: float) -> Claim:
+    path = folder / ".snakemake" / file
     own = f"process {os.getpid()} on {os.uname().nodename}\n{_machine()}\n"
     try:
         path.parent.mkdir(exist_ok=True)
         stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the claim is closed
-        owner, seconds = _take(stream, path, own)
+        owner, seconds = _take(stream, path, own, pause)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); mend that, and start again") from None
     if not owner:
@@ -115,12 +132,10 @@ def claim_folder(folder: Path) -> Claim:
     advice = "wait for its end, or run this one in another clone"
     if math.isfinite(seconds):
         advice += f"; if it was killed, start again in {seconds:.0f} s (where clocks differ, remove {path})"
-    raise InputError(
-        f"{folder}: another Snakemake submits jobs from here ({owner}), and both would write the same files; {advice}"
-    )
+    raise InputError(f"{folder}: another Snakemake {work} ({owner}), and both would write the same files; {advice}")
 
 
-def _take(stream: TextIO, path: Path, own: str) -> tuple[str, float]:
+def _take(stream: TextIO, path: Path, own: str, pause: float) -> tuple[str, float]:
     """Write the own line, where no living Snakemake has.
 
     Returns:
@@ -144,7 +159,7 @@ def _take(stream: TextIO, path: Path, own: str) -> tuple[str, float]:
     stream.flush()
     os.fsync(stream.fileno())
     # Another machine may do the same at the same time: one of the two lines stays, or both.
-    time.sleep(_PAUSE)
+    time.sleep(pause)
     written = path.read_text(encoding="utf-8")
     if written == own:
         return "", 0.0

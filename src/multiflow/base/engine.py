@@ -1,0 +1,99 @@
+"""Where this workflow needs something else than Snakemake (9.27) does: the only place that changes its code."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from multiflow.base.checksums import stored_checksum
+from multiflow.base.errors import InputError
+
+__all__ = ["ONCE", "adapt_snakemake"]
+
+_READ_BY_SHELLS = re.compile(r"""[\s'"\\$`&;|<>()*?{}\[\]#!]""")
+ONCE = "to be made again"
+"""Value of a parameter that makes a job run until it has ended well."""
+
+
+def adapt_snakemake(workflow: Any) -> None:
+    """Change how Snakemake starts jobs, and what it compares and records; called when the rules are read.
+
+    Args:
+        workflow: Snakemake's own object.
+
+    Raises:
+        InputError: the checkout or the environment lies where Snakemake cannot work.
+    """
+    # Snakemake has no types.
+    files, jobs = import_module("snakemake.io"), import_module("snakemake.jobs")
+    _start_from_environment(Path(workflow.basedir))
+    _compare_stored_checksums(files._IOFile)
+    _record_parameters(jobs.Job, workflow)
+
+
+def _start_from_environment(checkout: Path) -> None:
+    """Start jobs by the environment's own path, which `make env` has checked, and not by its link in the checkout.
+
+    Snakemake gives it to a shell without quotes, and takes braces in the checkout's path for names of variables; a
+    colon would part it where Python looks for the library.
+    """
+    if set("{}:") & set(str(checkout)):
+        raise InputError(f"{checkout}: expected a checkout in a path without braces and colons, found some; move it")
+    if not os.access(Path.cwd(), os.W_OK):
+        raise InputError(f"{Path.cwd()}: expected a folder that can be written, found none; clone to another one")
+    if sys.prefix != sys.base_prefix:
+        sys.executable = str(Path(sys.prefix).resolve() / "bin" / Path(sys.executable).name)
+    if _READ_BY_SHELLS.search(sys.executable):
+        raise InputError(
+            f"{sys.executable}: expected an environment in a path without spaces, quotes and other characters that a "
+            "shell reads; install it elsewhere: make env MULTIFLOW_ENVS=<folder>"
+        )
+
+
+def _compare_stored_checksums(file: Any) -> None:
+    """Compare large files by the checksum that they carry.
+
+    Snakemake takes a file above a limit for changed when its time is newer than that of what was made from it, as after
+    a copy of the checkout without times.
+    """
+    eligible, computed = file.is_checksum_eligible, file.checksum
+
+    async def is_checksum_eligible(self: Any, threshold: int | None) -> bool:
+        return stored_checksum(self.file) is not None or await eligible(self, threshold)
+
+    async def checksum(
+        self: Any, threshold: int | None = None, force: bool = False, algorithm: Any = None
+    ) -> str | None:
+        found = stored_checksum(self.file)
+        return f"sha256:{found}" if found else await computed(self, threshold, force, algorithm)
+
+    file.is_checksum_eligible, file.checksum = is_checksum_eligible, checksum
+
+
+def _record_parameters(job: Any, workflow: Any) -> None:
+    """Record the parameters with which a job ran.
+
+    Snakemake evaluates them again when the job's input is there, but records those from before. It also records those
+    of a job that has failed, where it gives the job its earlier outputs back: they were not made with these parameters,
+    which are therefore not recorded. Neither is :data:`ONCE` after a job that has ended well.
+    """
+    reset, postprocess = job.reset_params_and_resources, job.postprocess
+
+    def reset_params_and_resources(self: Any) -> None:
+        if not self._params_and_resources_resetted:
+            self._non_derived_params = None
+            workflow.persistence._params.cache_clear()
+        reset(self)
+
+    async def settled(self: Any, *arguments: Any, error: bool = False, **options: Any) -> Any:
+        self._non_derived_params = (
+            ["failed"] if error else [None if value == ONCE else value for value in self.non_derived_params]
+        )
+        workflow.persistence._params.cache_clear()
+        return await postprocess(self, *arguments, error=error, **options)
+
+    job.reset_params_and_resources, job.postprocess = reset_params_and_resources, settled

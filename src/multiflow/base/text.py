@@ -1,0 +1,84 @@
+"""The one place in which text from outside is read: annotations, tables of flips, overlays of the configuration."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from pathlib import Path
+from typing import Any
+
+from multiflow.base.errors import InputError
+
+__all__ = ["read_json", "read_text", "writable"]
+
+# A mark at the beginning tells the encoding. UTF-32's begins like UTF-16's, so it comes first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: str | Path, what: str, advice: str = "mend it") -> str:
+    r"""A text file in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark, as Windows' programs write it.
+
+    Args:
+        path: the file.
+        what: that is expected, for the message: "a table of flips".
+        advice: for a file that is missing or unreadable, and for whatever its bytes do not tell.
+
+    Returns:
+        The text with ``\n`` at the end of lines.
+
+    Raises:
+        InputError: the file cannot be read, or is no text; the advice fits the cause.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: expected {what}, cannot read it ({reason}); {advice}") from None
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}: expected {what} in UTF-8, found other bytes in line {line}; save it in UTF-8"
+        ) from None
+    if "\0" in text:
+        half = content[:2].count(0) == 1  # of the bytes of English text in UTF-16
+        remedy = "save it in UTF-8" if half else "it is damaged: restore it"
+        raise InputError(f"{path}: expected {what} in UTF-8, found zero bytes; {remedy}")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: str | Path, what: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: it cannot be read, or is no JSON: where, and why.
+    """
+    text = read_text(path, what, "restore the file")
+    if not text.strip():
+        raise InputError(f"{path}: expected {what}, found an empty file; restore it")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{path}: line {error.lineno}, column {error.colno}"
+        if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
+            raise InputError(f"{place}: malformed JSON ({error.msg}): the file ends there; restore it") from None
+        raise InputError(f"{place}: malformed JSON ({error.msg}); mend or restore it") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise InputError(f"{path}: expected {what}, cannot read it ({error}); restore the file") from None
+
+
+def writable(text: str) -> bool:
+    """Whether a name can be written in UTF-8: a file's name may hold any bytes, which Python keeps as surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
