@@ -27,8 +27,9 @@ from multiflow.methods.clscnf.scoring import joint_map
 from multiflow.methods.clscnf.settings import Classifier, FlowTraining, Tuning
 from multiflow.methods.clscnf.tuning import ClassifierTraining, loss, tuning_rate
 from multiflow.methods.clscnf.weight import GRID, best_weight, pixel_aupr
-from multiflow.metrics.linear_aupro import linear_aupro, linear_curve
+from multiflow.metrics.linear_aupro import LinearCounter
 from multiflow.metrics.ranking import auroc
+from multiflow.metrics.upsampling import Pixels
 
 BACKBONES = {"r18": "resnet18.tv_in1k", "wrn50": "wide_resnet50_2.tv_in1k"}
 
@@ -284,9 +285,12 @@ def released_map(data: dict[str, NDArray[Any]], split: str, weight: float) -> ND
 
 def released_aupro(maps: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
     """CFLOW-AD's AUPRO at 200 thresholds, whose false-positive rates end a little below 1."""
-    area = linear_aupro(maps, truth, thresholds=200)
+    counter = LinearCounter(float(maps.min()), float(maps.max()), thresholds=200)
+    for values, mask in zip(maps, truth, strict=True):
+        counter.update(Pixels(values[None]), mask[None])
+    area = counter.aupro()
     assert area is not None
-    rates, _ = linear_curve(maps, truth, thresholds=200)
+    rates, _ = counter.curve
     span = np.ptp(rates[rates <= 0.3])
     return float(area * span / (span + 1e-7))
 
