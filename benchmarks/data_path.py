@@ -84,7 +84,7 @@ def drop_from_cache(path: Path) -> None:
 def load_seconds(samples: StoredSamples, settings: Settings) -> float:
     """Seconds of what a training does before its first step."""
     started = time.perf_counter()
-    load_inputs(samples, settings, Scaling.fit(samples, settings))
+    load_inputs(samples, settings.features, Scaling.fit(samples, settings))
     return time.perf_counter() - started
 
 
@@ -117,7 +117,7 @@ def main() -> None:
         stored = files.split("train")
         cold = load_seconds(stored, settings)
         warm = min(load_seconds(stored, settings) for _ in range(arguments.repeat))
-        samples, foreground = load_inputs(stored, settings, Scaling.fit(stored, settings))
+        samples, foreground = load_inputs(stored, settings.features, Scaling.fit(stored, settings))
     gather = min(gather_seconds(samples, foreground, arguments.batch) for _ in range(arguments.repeat))
     result = {
         name: {

@@ -43,6 +43,12 @@ _SMALL: dict[str, dict[str, Any]] = {
         "network": {"blocks": 2, "hidden": 8, "kernels": [3, 5]},
         "training": {"epochs": 10, "batch_size": 8},
     },
+    "multiscale": {
+        "levels": {"fine": {"channels": 12}, "coarse": {"channels": 8}},
+        "network": {"blocks": 2, "hidden": 8, "kernels": [3, 5]},
+        "training": {"epochs": 10, "batch_size": 8},
+        "map_size": 8,
+    },
     "cflow": {
         "image_size": _SIZE,
         "encoder": {"backbone": "resnet18.tv_in1k"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,11 @@ __all__ = ["render_class"]
 _log = logging.getLogger(__name__)
 
 
-def render_class(part: str, settings: Rendering, root: Path, processes: int = 1) -> None:
+def render_class(name: str, settings: Rendering, root: Path, processes: int = 1) -> None:
     """Render one class into ``root``, in the layout of the settings.
+
+    A class is a part such as ``coin_cell``, or a part and a seed such as ``coin_cell-1``, which has the pictures of the
+    part with ``settings.seed`` 1.
 
     Images and masks appear in the class's folder at once when all are there, and in Real-IAD's layout
     ``<root>/realiad_jsons/<class>.json`` last. Until then, finished samples wait in a hidden folder beside,
@@ -36,16 +40,15 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
     interruptions.
 
     Raises:
-        UnknownPartError: there is no such class.
+        UnknownPartError: there is no such part, or what follows it is no seed.
         RenderingError: a worker process failed, or the disk is full.
     """
-    if part not in PARTS:
-        raise UnknownPartError(f"{part!r} is no part class that can be rendered; known are {', '.join(PARTS)}")
-    part_class, layout = PARTS[part], layout_of(settings)
-    final = root / class_folder(settings, part)
-    hidden = final.with_name(f".{part}.partial")
-    partial, stamp = hidden / part, hidden / "settings.json"
-    samples = plan_samples(part_class, settings)
+    part, settings = _part_and_seed(name, settings)
+    layout = layout_of(settings)
+    final = root / class_folder(settings, name)
+    hidden = final.with_name(f".{name}.partial")
+    partial, stamp = hidden / name, hidden / "settings.json"
+    samples = plan_samples(part, settings)
 
     # Killed after the rename, and the workflow has removed the incomplete output: nothing is left to go on with.
     lost = not partial.exists() and not final.exists()
@@ -55,21 +58,32 @@ def render_class(part: str, settings: Rendering, root: Path, processes: int = 1)
         write_whole(stamp, _job_key(settings))
     if partial.exists():
         missing = [i for i, sample in enumerate(samples) if not layout.is_written(sample, partial)]
-        _render(part_class, settings, partial, missing, len(samples), processes)
+        _render(part, settings, partial, missing, len(samples), processes)
         for leftover in partial.rglob(".*.partial"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink()
-        for index in index_files(settings, part):
+        for index in index_files(settings, name):
             (root / index).unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-    for index in index_files(settings, part):
-        write_whole(root / index, class_index(part, samples, final))
+    for index in index_files(settings, name):
+        write_whole(root / index, class_index(name, samples, final))
     shutil.rmtree(hidden)
-    _log.info("%s: %d samples, %d views in %s", part, len(samples), len(layout.CAMERAS) * len(samples), final)
+    _log.info("%s: %d samples, %d views in %s", name, len(samples), len(layout.CAMERAS) * len(samples), final)
+
+
+def _part_and_seed(name: str, settings: Rendering) -> tuple[PartClass, Rendering]:
+    """The part that a class consists of, and the settings with its own seed where its name has one."""
+    part, dash, seed = name.partition("-")
+    if part not in PARTS or (dash and not re.fullmatch("[0-9]{1,9}", seed)):
+        raise UnknownPartError(
+            f"{name!r} is no part class that can be rendered; known are {', '.join(PARTS)}, each also with a seed, as "
+            f"{next(iter(PARTS))}-1"
+        )
+    return PARTS[part], settings.model_copy(update={"seed": int(seed)}) if dash else settings
 
 
 def _job_key(settings: Rendering) -> str:

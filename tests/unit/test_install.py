@@ -175,19 +175,7 @@ def test_the_first_python_that_is_there_is_taken(indexes: Path, tmp_path: Path) 
     clone = Clone(tmp_path / "clone", indexes)
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in (
-        "bash",
-        "dirname",
-        "cat",
-        "sed",
-        "sha256sum",
-        "cut",
-        "basename",
-        "readlink",
-        "mkdir",
-        "flock",
-        "false",
-    ):
+    for name in TOOLS:
         (programs / name).symlink_to(Path("/usr/bin") / name)
     result = clone.install(PYTHON="", PATH=str(programs))
     assert result.stderr.startswith(

@@ -77,10 +77,16 @@ def test_layout_is_that_of_real_iad(root: Path) -> None:
         assert bool(masks) == (sample.defect is not None)
 
 
-def test_a_larger_set_in_one_process_holds_the_same_bytes(root: Path, tmp_path: Path) -> None:
-    render_class(PART, SETTINGS.model_copy(update={"test_ng": 4}), tmp_path, processes=1)
-    first, larger = digests(root / "realiad_96"), digests(tmp_path / "realiad_96")
+def test_a_larger_set_in_one_process_holds_the_same_bytes_also_where_its_name_has_the_seed(
+    root: Path, tmp_path: Path
+) -> None:
+    name = f"{PART}-{SETTINGS.seed}"
+    render_class(name, SETTINGS.model_copy(update={"test_ng": 4, "seed": SETTINGS.seed + 1}), tmp_path, processes=1)
+    first, larger = digests(root / "realiad_96" / PART), digests(tmp_path / "realiad_96" / name)
     assert first.items() < larger.items()
+    index = json.loads((tmp_path / "realiad_jsons" / f"{name}.json").read_text())
+    assert index["meta"]["prefix"] == f"{name}/"
+    assert {record["category"] for record in index["train"] + index["test"]} == {name}
 
 
 def test_a_killed_run_goes_on(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -190,9 +196,10 @@ def test_mvtec_ads_layout_has_a_mask_for_every_defect(tmp_path: Path) -> None:
     assert np.asarray(Image.open(tmp_path / "ground_truth/foreign_object/001_mask.png")).sum() == 12 * 255
 
 
-def test_unknown_class_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^dataset.classes: 'washer'.*coin_cell"):
-        render_class("washer", SETTINGS, tmp_path)
+@pytest.mark.parametrize("name", ["washer", f"{PART}-", f"{PART}-one", f"{PART}-1-2"])
+def test_unknown_class_names_the_known_ones(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^dataset.classes: '{name}'.*coin_cell.*as stud_brick-1$"):
+        render_class(name, SETTINGS, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

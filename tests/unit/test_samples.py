@@ -19,6 +19,7 @@ from multiflow.base.errors import InputError
 from multiflow.datasets import layout
 from multiflow.datasets.digests import digests, read_digests, read_doubts, write_digests
 from multiflow.datasets.file_names import visible
+from multiflow.datasets.flips import read_flips
 from multiflow.datasets.ground_truth import GroundTruthFile, write_ground_truth
 from multiflow.datasets.settings import Dataset
 from multiflow.datasets.table import load_samples, read_samples, write_samples
@@ -155,6 +156,15 @@ def test_flips_come_from_the_table(tmp_path: Path) -> None:
     table.write_text("class,C1,C2,C3,C4\nother,1,1,1,1\nthing,0,1,0,1\n")
     frame = read_samples(dataset(flips=str(table)), tmp_path / "data", "thing", processes=0)
     assert frame.groupby("camera")["flip"].unique().map(list).to_dict() == {"C1": [0], "C2": [1], "C3": [0]}
+
+
+def test_a_part_in_other_pictures_has_the_flips_of_the_part_unless_it_has_its_own(tmp_path: Path) -> None:
+    table = tmp_path / "flips.csv"
+    table.write_text("class,C1\nthing,1\nthing-2,0\n")
+    flips = [read_flips(table, name, ["C1"]) for name in ("thing", "thing-1", "thing-2")]
+    assert flips == [{"C1": 1}, {"C1": 1}, {"C1": 0}]
+    with pytest.raises(InputError, match="class other-1 is missing; add a row such as other-1,0"):
+        read_flips(table, "other-1", ["C1"])
 
 
 @pytest.mark.parametrize(

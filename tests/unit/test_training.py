@@ -112,7 +112,7 @@ def test_scaling_of_the_training_set_travels_with_the_flow(tmp_path: Path) -> No
     samples = random_samples(value=5.0)
     model = train_flow(samples, settings(), 0, work_in(tmp_path))
     _, scaling = from_model(model, "flow")
-    data, _ = load_inputs(samples, settings(), scaling)
+    data, _ = load_inputs(samples, settings().features, scaling)
     assert data.mean().abs() < 1e-5
     assert data.std() == pytest.approx(1.0, abs=1e-2)
 

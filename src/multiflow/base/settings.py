@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -82,8 +83,8 @@ class Compute(Block):
 def deciding(settings: BaseModel, what: Literal["training", "scores"] = "scores") -> dict[str, Any]:
     """The settings that decide a result, as plain values that JSON can hold.
 
-    Fields marked :data:`NEUTRAL` are left out, in nested blocks as well; for ``training`` those marked
-    :data:`SCORING`, too.
+    Fields marked :data:`NEUTRAL` are left out, in nested blocks and mappings of blocks as well; for ``training`` those
+    marked :data:`SCORING`, too.
     """
     left_out = {"nothing"} | ({"scores"} if what == "training" else set())
     values = settings.model_dump(mode="json")
@@ -94,4 +95,6 @@ def deciding(settings: BaseModel, what: Literal["training", "scores"] = "scores"
             del values[name]
         elif isinstance(value, BaseModel):
             values[name] = deciding(value, what)
+        elif isinstance(value, Mapping):
+            values[name] |= {key: deciding(own, what) for key, own in value.items() if isinstance(own, BaseModel)}
     return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -49,10 +49,14 @@ _CHANGED: dict[str, type[BaseModel]] = {"foreground": Foreground, "evaluation": 
 
 
 def blocks() -> dict[str, type[BaseModel]]:
-    """All blocks by their place in YAML: those of the run, then of each registered method with its nested blocks."""
+    """All blocks by their place in YAML: those of the run, then of each registered method with its nested blocks.
+
+    A block that two methods share is at the place of the first of them.
+    """
     found = dict(_RUN)
     for name in METHODS:
-        found |= _nested(f"methods.{name}", load_method(name).Settings)
+        nested = _nested(f"methods.{name}", load_method(name).Settings)
+        found |= {place: model for place, model in nested.items() if model not in found.values()}
     return found
 
 
@@ -61,7 +65,10 @@ def key_tables() -> str:
     named = {place.split(".")[0] for place in _RUN}
     top = [name for name in Config.model_fields if name not in named]
     parts = [_TOP, _section("Top level", Config, top)]
-    parts += [_section(f"`{place}`", model, _own(model)) for place, model in blocks().items()]
+    sections = blocks()
+    for place, model in sections.items():
+        own = [name for name in model.model_fields if f"{place}.{name}" not in sections]
+        parts.append(_section(f"`{place}`", model, own))
     return "\n".join(parts)
 
 
@@ -118,17 +125,20 @@ def _nested(place: str, model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     for name, field in model.model_fields.items():
         if (inner := _block(field)) is not None:
             found |= _nested(f"{place}.{name}", inner)
+        if (entry := _entry(field)) is not None:
+            found |= _nested(f"{place}.{name}.<name>", entry)
     return found
-
-
-def _own(model: type[BaseModel]) -> list[str]:
-    """The keys of a block that are no blocks with a section of their own."""
-    return [name for name, field in model.model_fields.items() if _block(field) is None]
 
 
 def _block(field: FieldInfo) -> type[BaseModel] | None:
     """The model of a field that is a block."""
     kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _entry(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of the entries of a field that maps names to blocks."""
+    kind = get_args(field.annotation)[-1] if get_origin(field.annotation) is dict else None
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -143,13 +153,19 @@ def _section(heading: str, model: type[BaseModel], names: list[str]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _yaml(value: Any) -> str:
+def _yaml(value: object) -> str:
     """A value as it is written in YAML."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
+    value = _plain(value)
     if isinstance(value, float) and value == int(value):
         return f"{value:.1f}"
     return "" if value is None else json.dumps(value).replace('"', "")
+
+
+def _plain(value: object) -> object:
+    """A value without the keys of blocks that have their defaults."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return {key: _plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def _values(entry: dict[str, Any]) -> str:

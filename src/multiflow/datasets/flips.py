@@ -18,6 +18,8 @@ _ADVICE = "or set dataset.flips to null"
 def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dict[str, int]:
     """Read one class of a CSV table with the columns ``class`` and one per camera.
 
+    The row of ``coin_cell`` also holds for ``coin_cell-1``, the same part in other pictures.
+
     Returns:
         Per camera 1 if its images are to be mirrored left-right when they are decoded, else 0.
 
@@ -43,7 +45,7 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
         )
     if any(None in row for row in table):
         raise _unreadable(path, f"a row has more than {len(columns)} values")
-    rows = [row for row in table if row["class"].strip() == class_name]
+    rows = _rows_of(class_name, table) or _rows_of(class_name.split("-")[0], table)
     if len(rows) == 0:
         row = ",".join([class_name, *["0"] * len(cameras)])
         raise InputError(
@@ -65,6 +67,10 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
     if problems:
         raise InputError(problems)
     return flips
+
+
+def _rows_of(class_name: str, table: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in table if row["class"].strip() == class_name]
 
 
 def _unreadable(path: str | Path, reason: str) -> InputError:

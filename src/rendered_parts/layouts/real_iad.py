@@ -64,27 +64,27 @@ def write_sample(sample: PlannedSample, views: list[tuple[Array, Array]], class_
         shutil.rmtree(partial)
 
 
-def class_index(part: str, samples: list[PlannedSample], class_folder: Path) -> str:
+def class_index(name: str, samples: list[PlannedSample], class_folder: Path) -> str:
     """The content of ``<class>.json``."""
     index: dict[str, Any] = {
-        "meta": {"prefix": f"{part}/", "normal_class": _NORMAL, "pre_transform": None},
+        "meta": {"prefix": f"{name}/", "normal_class": _NORMAL, "pre_transform": None},
         "train": [],
         "test": [],
     }
     for sample in samples:
-        index[sample.split] += _records(sample, class_folder)
+        index[sample.split] += _records(name, sample, class_folder)
     return json.dumps(index, indent=1) + "\n"
 
 
-def _records(sample: PlannedSample, class_folder: Path) -> list[dict[str, str | None]]:
-    """The records of a rendered sample; a view with a mask is anomalous, every other one is normal."""
+def _records(name: str, sample: PlannedSample, class_folder: Path) -> list[dict[str, str | None]]:
+    """The records of a rendered sample of a class; a view with a mask is anomalous, every other one is normal."""
     records: list[dict[str, str | None]] = []
     for stem in sample_stems(sample):
         mask = f"{sample_folder(sample)}/{stem}.png"
         visible = (class_folder / mask).exists()
         records.append(
             {
-                "category": sample.part,
+                "category": name,
                 "anomaly_class": sample.defect if visible else _NORMAL,
                 "image_path": f"{sample_folder(sample)}/{stem}.jpg",
                 "mask_path": mask if visible else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,17 +55,25 @@ class Scaling:
         return (features - self.mean[:, None, None]) / self.std[:, None, None]
 
 
-def load_inputs(samples: Samples, settings: Settings, scaling: Scaling) -> tuple[Tensor, Tensor]:
-    """All samples in memory: scaled features [N, V, C, H, W] float32, foreground [N, V, H, W] bool.
+def load_inputs(samples: Samples, features: str, transform: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """All samples in memory: what a flow sees [N, V, C, H, W] float32, and foreground [N, V, H, W] bool.
 
-    Samples are read and scaled one after another, so the peak is the result and one sample.
+    Samples are read and transformed one after another, so the peak is the result and one sample.
+
+    Args:
+        samples: the training samples.
+        features: name of their set of features.
+        transform: what is made of a sample's features [V, C', H, W].
     """
-    shape = samples.feature_shape(settings.features)
+    shape = samples.feature_shape(features)
     grid = shape.height, shape.width
-    features = torch.empty(len(samples), len(samples.cameras), shape.channels, *grid)
+    inputs = torch.empty(0)
     foreground = torch.empty(len(samples), len(samples.cameras), *grid, dtype=torch.bool)
     for index in range(len(samples)):
         sample = samples[index]
-        features[index] = scaling(torch.from_numpy(sample.features(settings.features)))
+        values = transform(torch.from_numpy(sample.features(features)))
+        if index == 0:
+            inputs = torch.empty(len(samples), *values.shape)
+        inputs[index] = values
         foreground[index] = torch.from_numpy(sample.foreground(grid))
-    return features, foreground
+    return inputs, foreground

@@ -1,11 +1,12 @@
-"""Training of one flow (paper section 4.3): fixed epochs, the last one counts, resumable after a kill."""
+"""Training of flows (paper section 4.3): fixed epochs, the last one counts, resumable after a kill."""
 
 from __future__ import annotations
 
 import logging
+import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,40 +18,97 @@ from multiflow.methods.multiflow.camera_graph import camera_graph
 from multiflow.methods.multiflow.checkpoint import to_model
 from multiflow.methods.multiflow.inputs import Scaling, load_inputs
 from multiflow.methods.multiflow.network import MultiFlow, add_noise, loss, sample_noise
-from multiflow.methods.multiflow.settings import Settings
+from multiflow.methods.multiflow.settings import Network, Settings, Training
 from multiflow.methods.work import Work
 
-__all__ = ["train_flow"]
+__all__ = ["FlowTraining", "train_flow", "train_flows"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _State:
-    """What a training needs to go on: the flow, the optimizer, the generator of shuffles and noise."""
+class FlowTraining:
+    """One flow while it is trained: its data, its optimizer, and the generator of its shuffles and noise.
 
-    flow: MultiFlow
-    optimizer: torch.optim.AdamW
-    generator: torch.Generator
+    Args:
+        features: [N, V, C, H, W], on the CPU.
+        foreground: [N, V, H, W], of which the loss is made.
+        network: the flow's network.
+        training: batches and optimizer.
+        seed: decides the initial parameters, the order of the samples and the noise.
+        device: where it computes.
+        place: what is trained, for errors.
+
+    Raises:
+        InputError: there are fewer samples than a batch.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        foreground: Tensor,
+        network: Network,
+        training: Training,
+        seed: int,
+        device: torch.device,
+        place: str,
+    ) -> None:
+        self._features, self._foreground = features, foreground
+        self._training, self._device = training, device
+        self.place = place
+        self.steps = training.batches(len(features), place)
+        torch.manual_seed(seed)
+        views, channels = features.shape[1:3]
+        self.flow = MultiFlow(channels, camera_graph(views, network.connections), network).to(device)
+        self._optimizer = torch.optim.AdamW(
+            self.flow.parameters(),
+            lr=training.learning_rate,
+            betas=training.betas,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+        )
+        self._generator = torch.Generator().manual_seed(seed)
 
     def values(self) -> dict[str, Any]:
+        """What it needs to go on, for a checkpoint."""
         return {
             "flow": self.flow.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
         }
 
     def restore(self, values: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`values` returned."""
         self.flow.load_state_dict(values["flow"])
-        self.optimizer.load_state_dict(values["optimizer"])
-        self.generator.set_state(values["generator"])
+        self._optimizer.load_state_dict(values["optimizer"])
+        self._generator.set_state(values["generator"])
+
+    def epoch(self) -> float:
+        """Train on all samples once; returns the mean loss of the steps."""
+        order = torch.randperm(len(self._features), generator=self._generator)
+        batches = order[: self.steps * self._training.batch_size].split(self._training.batch_size)
+        return sum(self._step(batch) / self.steps for batch in batches)
+
+    def _step(self, batch: Tensor) -> float:
+        """One optimizer step; the noise is drawn on the CPU, the same on every device."""
+        features, device = self._features[batch], self._device
+        noise, condition = sample_noise(self.flow.settings, features.shape, self._generator, device)
+        inputs = add_noise(features.to(device), noise)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._training.amp):
+            z, log_determinant = self.flow(inputs, condition)
+            mean = loss(z, log_determinant, self._foreground[batch].to(device))
+        self._optimizer.zero_grad(set_to_none=True)
+        mean.backward()
+        self._optimizer.step()
+        return float(mean.detach())
+
+    def describe(self) -> str:
+        """Its features, parameters and steps in words."""
+        parameters = sum(parameter.numel() for parameter in self.flow.parameters())
+        return f"features {tuple(self._features.shape)}, {parameters} parameters, {self.steps} steps an epoch"
 
 
 def train_flow(samples: Samples, settings: Settings, seed: int, work: Work) -> Model:
-    """Train one flow on a class's normal samples.
-
-    An epoch is recorded as ``epoch``, ``loss`` (the mean over its steps) and ``seconds``. On a CPU an interrupted
-    training gives the same bytes as one that was not.
+    """Train one flow on a class's normal samples; see :func:`train_flows` for what is recorded.
 
     Args:
         samples: the training samples; features and foreground of all of them are held in memory.
@@ -61,67 +119,73 @@ def train_flow(samples: Samples, settings: Settings, seed: int, work: Work) -> M
     Raises:
         InputError: there are fewer samples than a batch, or the loss or a trained parameter is not finite.
     """
-    training, device, place = settings.training, work.device, samples.class_name
+    scaling = Scaling.fit(samples, settings)
+    features, foreground = load_inputs(samples, settings.features, scaling)
+    training = FlowTraining(
+        features, foreground, settings.network, settings.training, seed, work.device, samples.class_name
+    )
+    train_flows({settings.features: training}, settings.training, work)
+    return to_model(training.flow.cpu(), scaling)
+
+
+def train_flows(flows: Mapping[str, FlowTraining], training: Training, work: Work) -> None:
+    """Train flows that don't depend on each other, an epoch of each in turn.
+
+    An epoch is recorded as ``epoch``, ``loss`` (the mean over its steps and over the flows), of several flows
+    ``loss_<name>`` of each, and ``seconds``. On a CPU an interrupted training gives the same bytes as one that was not.
+
+    Args:
+        flows: by name; they are trained in place.
+        training: of all of them.
+        work: device, progress, and the checkpoint that outlives a killed job.
+
+    Raises:
+        InputError: a loss or a trained parameter is not finite.
+    """
     # PyTorch's defaults with tf32, but stated: convolutions only, no matrix products.
     torch.backends.cudnn.allow_tf32 = training.tf32
     torch.backends.cuda.matmul.allow_tf32 = False
-    batches = training.batches(len(samples), place)
-    scaling = Scaling.fit(samples, settings)
-    features, foreground = load_inputs(samples, settings, scaling)
 
-    torch.manual_seed(seed)
-    views, channels = features.shape[1:3]
-    flow = MultiFlow(channels, camera_graph(views, settings.network.connections), settings.network).to(device)
-    optimizer = torch.optim.AdamW(
-        flow.parameters(),
-        lr=training.learning_rate,
-        betas=training.betas,
-        eps=training.eps,
-        weight_decay=training.weight_decay,
-    )
-    state = _State(flow, optimizer, torch.Generator().manual_seed(seed))
-    work.resume(state.restore)
-    if training.compile:
-        flow.compile()
+    def restore(state: Mapping[str, Any]) -> None:
+        for name, one in flows.items():
+            one.restore(state[name])
 
-    logger.info(
-        "features %s, %d parameters, %d epochs of %d steps",
-        tuple(features.shape), sum(parameter.numel() for parameter in flow.parameters()), training.epochs, batches,
-    )  # fmt: skip
-    flow.train()
+    work.resume(restore)
+    for one in flows.values():
+        logger.info("%s, %d epochs", one.describe(), training.epochs)
+        if training.compile:
+            one.flow.compile()
+        one.flow.train()
     first = len(work.history)
     progress = work.progress("trained", training.epochs, "epochs", done=first)
     for epoch in range(first + 1, training.epochs + 1):
         started = time.monotonic()
-        order = torch.randperm(len(features), generator=state.generator)
-        total = 0.0
-        for batch in order[: batches * training.batch_size].split(training.batch_size):
-            total += _step(state, features[batch], foreground[batch], training.amp, device) / batches
-        if not torch.isfinite(torch.tensor(total)):
-            raise InputError(
-                f"{place}: epoch {epoch}: expected a finite loss, found {total}; "
-                "lower training.learning_rate or set scaling"
-            )
-        work.record(epoch=epoch, loss=total, seconds=round(time.monotonic() - started, 3))
+        losses = {name: one.epoch() for name, one in flows.items()}
+        for name, value in losses.items():
+            _check_loss(value, epoch, flows[name].place)
+        mean = statistics.fmean(losses.values())
+        each = {_loss_of(name): value for name, value in losses.items()} if len(flows) > 1 else {}
+        work.record(epoch=epoch, loss=mean, **each, seconds=round(time.monotonic() - started, 3))
         if epoch % training.checkpoint_every == 0 and epoch < training.epochs:
-            work.save(state.values())
-        progress.step(f"loss {total:.4f}")
-    _check_finite(flow, place)
-    _warn_of_rise([record["loss"] for record in work.history], place)
-    return to_model(flow.cpu(), scaling)
+            work.save({name: one.values() for name, one in flows.items()})
+        progress.step(f"loss {mean:.4f}")
+    for name, one in flows.items():
+        _check_finite(one.flow, one.place)
+        key = _loss_of(name) if len(flows) > 1 else "loss"
+        _warn_of_rise([record[key] for record in work.history], one.place)
 
 
-def _step(state: _State, features: Tensor, foreground: Tensor, amp: bool, device: torch.device) -> float:
-    """One optimizer step on features [B, V, C, H, W]; the noise is drawn on the CPU, the same on every device."""
-    noise, condition = sample_noise(state.flow.settings, features.shape, state.generator, device)
-    inputs = add_noise(features.to(device), noise)
-    with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-        z, log_determinant = state.flow(inputs, condition)
-        mean = loss(z, log_determinant, foreground.to(device))
-    state.optimizer.zero_grad(set_to_none=True)
-    mean.backward()
-    state.optimizer.step()
-    return float(mean.detach())
+def _loss_of(name: str) -> str:
+    """The key of one of several flows in the history."""
+    return f"loss_{name}"
+
+
+def _check_loss(value: float, epoch: int, place: str) -> None:
+    if not math.isfinite(value):
+        raise InputError(
+            f"{place}: epoch {epoch}: expected a finite loss, found {value}; "
+            "lower training.learning_rate or set scaling"
+        )
 
 
 def _check_finite(flow: MultiFlow, place: str) -> None:
