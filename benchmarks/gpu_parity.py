@@ -63,6 +63,17 @@ _SMALL: dict[str, dict[str, Any]] = {
         "settings": {"n_features": 20},
         "training": {"batch_size": 8},
     },
+    # A fixed weight, since which one is chosen can hang on a last digit; a low rate, since Adam makes whole steps of
+    # rounding errors.
+    "clscnf": {
+        "image_size": _SIZE,
+        "weight": 0.3,
+        "encoder": {"backbone": "resnet18.tv_in1k"},
+        "synthesis": {"textures": "in_domain"},
+        "tuning": {"frozen_epochs": 1, "tuned_epochs": 1, "sub_epochs": 1, "repeats": 1, "learning_rate": 1e-6},
+        "flows": {"blocks": 2, "condition": 16},
+        "training": {"meta_epochs": 2, "sub_epochs": 1, "image_batch": 8, "fibre_batch": 16},
+    },
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from golden_formula import formula, formula_images
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -211,28 +211,6 @@ def test_three_steps_of_adam(case: Flow) -> None:
 # Encoder
 
 
-def formula(name: str, shape: tuple[int, ...], gain: float) -> NDArray[np.float32]:
-    """Weights by name, as the golden data's description defines them."""
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if len(shape) >= 2:
-        values = values * gain / np.sqrt(np.prod(shape[1:]))
-    elif name.endswith("running_var"):
-        values = np.exp(0.2 * values)
-    elif name.endswith(("bias", "running_mean")):
-        values = 0.1 * values
-    else:
-        values = 1 + 0.1 * values
-    return values.astype(np.float32)
-
-
-def formula_image(size: int) -> NDArray[np.float64]:
-    row, column, channel = np.arange(size)[:, None], np.arange(size), np.arange(3)[:, None, None]
-    image: NDArray[np.float64] = np.sin(0.11 * row + 0.23 * (channel + 1) * column) + 0.5 * np.cos(
-        0.05 * row * column + channel
-    )
-    return image[None]
-
-
 @cache
 def encoder_weights(path: Path) -> dict[str, Tensor]:
     data, made = arrays(path), {}
@@ -268,7 +246,7 @@ def backbone_of(weights: dict[str, Tensor]) -> str:
 def image_of(data: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """The input: the first level has a pixel for each 8, rounded up."""
     rows = data["reflect/layer2"].shape[-1]
-    images = map(formula_image, range(8 * rows, 8 * (rows - 1), -1))
+    images = map(formula_images, range(8 * rows, 8 * (rows - 1), -1))
     return next(image for image in images if image.sum() == pytest.approx(float(data["image_sum"]), abs=1e-9))
 
 

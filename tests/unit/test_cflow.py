@@ -8,8 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 import timm
 import torch
 from numpy.typing import NDArray
+from pictured_samples import PicturedSample, PicturedSamples, pictured
 from torch import nn
 
 from multiflow.base.errors import InputError
@@ -51,50 +51,6 @@ def settings(**changes: Any) -> Settings:
     for name, value in changes.items():
         values[name] = values[name] | value if isinstance(value, dict) else value
     return Settings.model_validate(values)
-
-
-@dataclass(frozen=True)
-class PicturedSample:
-    """A sample of pictures in memory."""
-
-    key: str
-    images: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class PicturedSamples:
-    """Samples of pictures in memory, as far as CFLOW-AD reads them."""
-
-    values: NDArray[np.uint8]
-    class_name: str = "part"
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        return tuple(f"C{view + 1}" for view in range(self.values.shape[1]))
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, index: int) -> PicturedSample:
-        return PicturedSample(f"part_{index}", self.values[index])
-
-    def __iter__(self) -> Iterator[PicturedSample]:
-        return (self[index] for index in range(len(self)))
-
-    def pictures(self, order: Sequence[tuple[int, int]]) -> Generator[NDArray[np.uint8], None, None]:
-        yield from (self.values[sample, view] for sample, view in order)
-
-
-def pictured(count: int = 4, views: int = 2, size: int = 64, seed: int = 0) -> Any:
-    """Grey stripes of slightly different phase."""
-    random = np.random.default_rng(seed)
-    phase = random.uniform(0, 0.5, (count, views, 1, 1, 3))
-    stripes = (
-        128
-        + 80 * np.sin(0.4 * np.arange(size)[:, None, None] + phase)
-        + random.normal(0, 4, (count, views, size, size, 3))
-    )
-    return PicturedSamples(stripes.clip(0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")

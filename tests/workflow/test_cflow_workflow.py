@@ -155,3 +155,14 @@ def test_an_encoder_without_weights_or_with_two_is_one_line(made: Checkout) -> N
         assert result.returncode != 0
         assert "Traceback" not in printed
         assert any(words in line for line in printed.splitlines()), printed
+
+
+def test_what_a_method_learns_from_is_drawn_without_a_training(made: Checkout) -> None:
+    own = {"method": "clscnf", "image_size": 64, "classes": ["stud_brick"]}
+    shown = {"experiments": {"clscnf": own}, "tables": {"methods": ["cflow", "clscnf"]}}
+    overlays = ["config/demo.yaml", "test.yaml", made.write_config(shown, "illustrated.yaml")]
+    target = made.folder / "results/small/figures/clscnf/illustration/stud_brick.png"
+    made.succeed(overlays, str(target.relative_to(made.folder)))
+    assert target.stat().st_size > 20_000
+    assert not (made.folder / "results/small/models/clscnf").exists()
+    assert made.run(overlays, "--dry-run", "results").stdout.count("rule plot_illustration:") == 0, "it is up to date"

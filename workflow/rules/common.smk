@@ -230,7 +230,11 @@ def class_figures():
     return [
         path
         for name in RUN.table_methods
-        for path in expand(rules.plot_class.output, experiment=name, class_name=RUN.classes_of(name))
+        for rule in [
+            rules.plot_class,
+            *([rules.plot_illustration] if hasattr(RUN.experiment(name).method, "illustrate") else []),
+        ]
+        for path in expand(rule.output, experiment=name, class_name=RUN.classes_of(name))
     ]
 
 

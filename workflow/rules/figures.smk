@@ -58,6 +58,45 @@ rule plot_class:
         "../scripts/plot_class.py"
 
 
+rule plot_illustration:
+    input:
+        samples=ancient(str(rules.flip_views.output.samples)),
+        digests=ancient(str(rules.flip_views.output.digests)),
+        features=features_read,
+        foreground=segmentation_read,
+        weights=weights_read,
+    output:
+        figure=report(
+            f"{FIGURES}/{{experiment}}/illustration/{{class_name}}.png",
+            caption="../report/illustration.rst",
+            category="Training",
+            labels={
+                "figure": "what is learnt from",
+                "experiment": "{experiment}",
+                "class": "{class_name}",
+            },
+        ),
+        figure_pdf=f"{FIGURES}/{{experiment}}/illustration/{{class_name}}.pdf",
+    log:
+        f"{RESULTS}/logs/plot_illustration/{{experiment}}/{{class_name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_illustration/{{experiment}}/{{class_name}}.tsv"
+    conda:
+        "../../envs/multiflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        experiment=lambda wildcards: experiment_of(wildcards).training_values(),
+        pictures=pictures_read,
+        heading=lambda wildcards: TABLE_CONTEXT["methods"][wildcards.experiment],
+        reading=lambda wildcards: experiment_of(wildcards).method.illustration,
+    message:
+        "drawing what {wildcards.experiment} learns from on {wildcards.class_name}"
+    script:
+        "../scripts/plot_illustration.py"
+
+
 rule plot_training:
     input:
         histories=lambda wildcards: of_runs(rules.train_model.output.history, RUN.trained_runs),

@@ -13,7 +13,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -73,6 +73,7 @@ class Job:
         bytes: that it writes; None where they are not known.
         kept: whether they stay when the run has ended.
         models: in the file that it writes or reads: the last one, and those of earlier stages of the training.
+        alternatives: its seconds under other settings, by what they are.
     """
 
     rule: str
@@ -84,6 +85,7 @@ class Job:
     bytes: float | None
     kept: bool = True
     models: int = 1
+    alternatives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def stored(self) -> float:
@@ -213,6 +215,7 @@ def render_plan(
         + (f" Measured on a GPU: {'; '.join(on_gpu)}." if on_gpu else "")
         + (f" Assumed: {'; '.join(assumed)}." if assumed else ""),
         "Starting is counted, waiting in the queue is not; figures, tables and the report take minutes.",
+        *_alternatives(jobs),
         *_checkpoints(jobs),
         *_deleted(jobs),
     ]
@@ -270,6 +273,19 @@ def _times_source(jobs: Iterable[Job], measured: Path | None) -> str:
         return "src/multiflow/cluster/costs.csv."
     listed = ", ".join(rule + (f" ({', '.join(names)})" if names else "") for rule, names in variants.items())
     return f"{listed} as measured in {measured}; the others from src/multiflow/cluster/costs.csv."
+
+
+def _alternatives(jobs: Iterable[Job]) -> list[str]:
+    """What trainings would take under settings that their methods think worth a word."""
+    hours: dict[tuple[str, str], list[float]] = {}
+    for job in jobs:
+        for name, seconds in job.alternatives.items():
+            hours.setdefault((job.variant, name), []).append(seconds / 3600)
+    return [
+        f"With {name}, the {len(values):,} trainings of {variant} would take {sum(values):,.0f} hours in all, "
+        f"{sum(values) / len(values):,.1f} each."
+        for (variant, name), values in hours.items()
+    ]
 
 
 def _checkpoints(jobs: Iterable[Job]) -> list[str]:
@@ -386,8 +402,9 @@ def _method_jobs(
             if training
             else (models * test * cost.scoring_tflop, models * test * cost.map_bytes)
         )
-        seconds = work / (on_gpu if gpu else unit["cpu_tflops"] * experiment.compute.threads)
-        return Job(rule, name, class_name, seconds, gpu, threads, size, kept, models)
+        speed = on_gpu if gpu else unit["cpu_tflops"] * experiment.compute.threads
+        others = {label: tflop / speed for label, tflop in cost.alternatives.items()} if training else {}
+        return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others)
 
     trained = dict.fromkeys((config.trained_as(*run), *run[1:]) for run in runs)
     yield from (job("train_model", name, class_name) for name, class_name, _ in trained)

@@ -25,6 +25,7 @@ METHODS = {
     "multiflow": "multiflow.methods.multiflow:MultiFlowMethod",
     "cflow": "multiflow.methods.cflow:CflowMethod",
     "anomalib": "multiflow.methods.anomalib:AnomalibMethod",
+    "clscnf": "multiflow.methods.clscnf:ClscnfMethod",
     "multiscale": "multiflow.methods.multiscale:MultiScaleMethod",
 }
 """Name in the configuration and import path. A module here is read at every start: keep it light."""

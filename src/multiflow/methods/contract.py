@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the configuration reads this file at every start, and needs
     from multiflow.features.settings import Pretrained
     from multiflow.methods.work import Work
 
-__all__ = ["Cost", "FeatureShape", "Images", "Method", "Model", "Needs", "Sample", "Samples", "Scores"]
+__all__ = ["Cost", "FeatureShape", "Illustration", "Images", "Method", "Model", "Needs", "Sample", "Samples", "Scores"]
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,7 @@ class Cost:
         model_bytes: of the stored model.
         map_bytes: of the stored maps of one test sample.
         tf32: whether the training computes in TF32 where a GPU has it.
+        alternatives: ``training_tflop`` under other settings that a reader may think of, by what they are.
     """
 
     training_tflop: float
@@ -178,6 +179,22 @@ class Cost:
     model_bytes: float
     map_bytes: float
     tf32: bool = False
+    alternatives: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """Pictures of what a method does with its training samples; a figure of the report shows them.
+
+    Attributes:
+        columns: headings of the pictures of a row.
+        rows: pictures, RGB [h, w, 3] or grey [h, w], of ``uint8``, or from 0 to 1.
+        notes: what is said of each row.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[NDArray[Any]]]
+    notes: Sequence[str]
 
 
 class Method(Protocol):
@@ -196,7 +213,9 @@ class Method(Protocol):
     - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that
       differ from their defaults are named;
     - ``facts(settings, views) -> dict[str, str]`` and ``ablations``: what rows of its ablation tables depend on, and
-      those tables, see :mod:`multiflow.methods.ablation`.
+      those tables, see :mod:`multiflow.methods.ablation`;
+    - ``illustrate(samples, settings, seed) -> Illustration`` and ``illustration``: what it makes of training samples
+      before it learns from them, and a sentence on how to read it, in reStructuredText.
     """
 
     heading: str

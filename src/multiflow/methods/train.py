@@ -75,7 +75,10 @@ def train_model(
     )  # fmt: skip
     place = f"{experiment.name} on {files.class_name}"
     stages = Stages(checkpoint, fingerprint) if experiment.stages else None
-    work = Work(device, compute.threads, checkpoint, fingerprint, files.weights, place=place, stages=stages)
+    work = Work(
+        device, compute.threads, checkpoint, fingerprint, files.weights,
+        place=place, stages=stages, workers=compute.workers,
+    )  # fmt: skip
     found = experiment.method.train(samples, experiment.settings, seed, work)
     metadata = {
         "method": experiment.method_name,

@@ -36,6 +36,7 @@ class Work:
         history: what :meth:`record` noted, a line of the history file each.
         place: experiment and class, for errors.
         stages: where models of earlier stages go; None where the experiment asks for the last one only.
+        workers: processes beside it that may prepare what it reads, see :func:`multiflow.base.processes.ordered_map`.
     """
 
     device: torch.device
@@ -46,6 +47,7 @@ class Work:
     history: list[dict[str, Any]] = field(default_factory=list)
     place: str = "a training"
     stages: Stages | None = None
+    workers: int = 0
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.device)

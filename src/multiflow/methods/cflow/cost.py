@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from multiflow.methods.cflow.settings import Decoder, Settings
+from multiflow.methods.cflow.settings import Decoder, Encoder, Settings, Training
 from multiflow.methods.contract import Cost, Images
 
-__all__ = ["cflow_cost", "decoder_parameters"]
+__all__ = ["ImageCost", "cflow_cost", "decoder_parameters", "decoder_training_tflop", "image_cost"]
 
 # Channels and stride of the levels by index, and GFLOP of an image of 256 px, as `_measure` counts them; which takes
 # seconds, while a plan asks for every class.
@@ -20,25 +21,69 @@ _KNOWN = {
 }
 
 
+@dataclass(frozen=True)
+class ImageCost:
+    """What one image costs on its way through encoder and decoders.
+
+    Attributes:
+        channels: of the levels.
+        encoder: operations of the encoder, 1e12.
+        decoders: of the decoders.
+        decoder_bytes: of their parameters and rotations.
+    """
+
+    channels: tuple[int, ...]
+    encoder: float
+    decoders: float
+    decoder_bytes: float
+
+
 def cflow_cost(settings: Settings, images: Images) -> Cost:
     """Cost of a class and seed."""
-    training, size = settings.training, settings.image_size
-    all_levels, gflop = _KNOWN.get(settings.encoder.backbone) or _measure(settings.encoder.backbone)
-    levels = [(channels, math.ceil(size / stride) ** 2) for channels, stride in _chosen(all_levels, settings)]
-    encoder = gflop * (size / 256) ** 2 / 1e3
-    forward = sum(fibres * _fibre_flop(channels, settings.decoder) for channels, fibres in levels) / 1e12
+    image = image_cost(settings.encoder, settings.decoder, settings.image_size)
+    forward = image.encoder + image.decoders
+    return Cost(
+        training_tflop=decoder_training_tflop(image, settings.training, images),
+        scoring_tflop=images.views * forward,
+        model_bytes=image.decoder_bytes,
+        map_bytes=4 * images.views * settings.image_size**2,
+        tf32=settings.training.tf32,
+    )
+
+
+def image_cost(encoder: Encoder, decoder: Decoder, size: int) -> ImageCost:
+    """What an image of this side costs.
+
+    Args:
+        encoder, decoder: the settings.
+        size: px.
+    """
+    all_levels, gflop = _KNOWN.get(encoder.backbone) or _measure(encoder.backbone)
+    chosen = [all_levels[index] for index in encoder.levels if -len(all_levels) <= index < len(all_levels)]
+    levels = [(channels, math.ceil(size / stride) ** 2) for channels, stride in chosen]
+    parameters = sum(decoder_parameters(channels, decoder) for channels, _ in levels)
+    rotations = decoder.blocks * sum(channels**2 for channels, _ in levels)
+    return ImageCost(
+        channels=tuple(channels for channels, _ in levels),
+        encoder=gflop * (size / 256) ** 2 / 1e3,
+        decoders=sum(fibres * _fibre_flop(channels, decoder) for channels, fibres in levels) / 1e12,
+        decoder_bytes=4 * (parameters + rotations),
+    )
+
+
+def decoder_training_tflop(image: ImageCost, training: Training, images: Images) -> float:
+    """Operations of a whole training of the decoders.
+
+    Backward is twice forward; the encoder goes forward only. At the end all training images are measured once.
+
+    Args:
+        image: what one costs.
+        training: the settings.
+        images: how many there are.
+    """
     batches = images.train * images.views / training.image_batch
     count = training.passes * training.image_batch * (math.floor(batches) if training.drop_last else math.ceil(batches))
-    parameters = sum(decoder_parameters(channels, settings.decoder) for channels, _ in levels)
-    rotations = settings.decoder.blocks * sum(channels**2 for channels, _ in levels)
-    return Cost(
-        # Backward is twice forward; the encoder goes forward only. At the end all training images are measured once.
-        training_tflop=count * (encoder + 3 * forward) + images.train * images.views * (encoder + forward),
-        scoring_tflop=images.views * (encoder + forward),
-        model_bytes=4 * (parameters + rotations),
-        map_bytes=4 * images.views * size**2,
-        tf32=training.tf32,
-    )
+    return count * (image.encoder + 3 * image.decoders) + images.train * images.views * (image.encoder + image.decoders)
 
 
 def decoder_parameters(channels: int, decoder: Decoder) -> int:
@@ -52,10 +97,6 @@ def decoder_parameters(channels: int, decoder: Decoder) -> int:
 def _fibre_flop(channels: int, decoder: Decoder) -> float:
     """Operations of a fibre's way through its decoder: every weight and every entry of a rotation once."""
     return 2.0 * (decoder_parameters(channels, decoder) + decoder.blocks * channels**2)
-
-
-def _chosen(levels: tuple[tuple[int, int], ...], settings: Settings) -> list[tuple[int, int]]:
-    return [levels[index] for index in settings.encoder.levels if -len(levels) <= index < len(levels)]
 
 
 @cache

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from multiflow.methods.cflow.position import position_code
 from multiflow.methods.cflow.settings import Decoder
 
-__all__ = ["Decoders", "create_decoder", "fibres", "log_likelihood", "loss", "random_rotation"]
+__all__ = ["Decoders", "Shape", "create_decoder", "fibres", "log_likelihood", "loss", "random_rotation"]
 
 Shape = tuple[int, int, int]
 """Channels, height and width of a level."""

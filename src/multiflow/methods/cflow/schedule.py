@@ -6,7 +6,7 @@ import math
 
 from multiflow.methods.cflow.settings import Training
 
-__all__ = ["learning_rate"]
+__all__ = ["cosine", "learning_rate"]
 
 
 def learning_rate(training: Training, epoch: int, batch: int, batches: int) -> float:
@@ -25,6 +25,18 @@ def learning_rate(training: Training, epoch: int, batch: int, batches: int) -> f
     return start + (batch + epoch * batches) / (warm_up * batches) * (_cosine(training, warm_up) - start)
 
 
+def cosine(rate: float, final_share: float, epoch: int, epochs: int) -> float:
+    """Learning rate that falls from one meta-epoch to the next.
+
+    Args:
+        rate: of the first meta-epoch.
+        final_share: what would be left of it behind the last one.
+        epoch: the meta-epoch, from 0.
+        epochs: their number.
+    """
+    last = final_share * rate
+    return last + (rate - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
 def _cosine(training: Training, epoch: int) -> float:
-    last = training.final_share * training.learning_rate
-    return last + (training.learning_rate - last) * (1 + math.cos(math.pi * epoch / training.meta_epochs)) / 2
+    return cosine(training.learning_rate, training.final_share, epoch, training.meta_epochs)

@@ -57,8 +57,10 @@ class Training(Block):
     fibre_batch: int = Field(
         256,
         ge=1,
-        description="Pixels of a level in a step of the optimizer; those that are left over in a batch of images are "
-        "dropped.",
+        description="Pixels of a level in a step of the optimizer.",
+    )
+    drop_last_fibres: bool = Field(
+        True, description="Leave out the pixels of a level that are left over in a batch of images."
     )
     learning_rate: float = Field(2e-4, gt=0, description="Adam's learning rate.")
     final_share: float = Field(

@@ -1,0 +1,42 @@
+"""The classifier's weight in the joint score, chosen on synthetic defects; never on the test set."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["GRID", "best_weight", "pixel_aupr"]
+
+GRID = tuple(round(0.05 * step, 2) for step in range(1, 21))
+
+
+def pixel_aupr(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Area under the curve of precision over recall, by the trapezoidal rule as in the released code.
+
+    Args:
+        truth: where a pixel is anomalous; somewhere and not everywhere.
+        scores: of the same shape.
+    """
+    from sklearn.metrics import auc, precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(truth.ravel(), scores.ravel())
+    return float(auc(recall, precision))
+
+
+def best_weight(
+    normality: NDArray[np.float64], probability: NDArray[np.float32], truth: NDArray[np.bool_]
+) -> float | None:
+    """The weight with the highest pixel AUPR, the larger one of equals.
+
+    Args:
+        normality: of the flows [N, S, S].
+        probability: of the classifier.
+        truth: where the synthetic defects are.
+
+    Returns:
+        One of :data:`GRID`; None where there is no defect, or no normal pixel, to choose it by.
+    """
+    if not truth.any() or truth.all():
+        return None
+    found = [pixel_aupr(truth, np.float32(weight) * probability - normality) for weight in GRID]
+    return max(zip(found, GRID, strict=True))[1]
