@@ -36,6 +36,7 @@ def test_each_experiment_that_gets_no_batch_is_one_line(tmp_path: Path, monkeypa
         tmp_path / "data",
         {
             "multiflow": {},
+            "wide": {"network": {"hidden": 32}},
             "same_model": {"foreground": {"background": "ignored"}},
             "small": {"training": {"batch_size": 3}},
             "rest": {"training": {"drop_last": False}},
@@ -47,12 +48,12 @@ def test_each_experiment_that_gets_no_batch_is_one_line(tmp_path: Path, monkeypa
     with pytest.raises(InputError) as caught:
         check_samples(run.trained_on("thing"), "thing", frame)
     assert caught.value.problems == [
-        "multiflow on thing: train: expected at least training.batch_size = 8 samples, found 3; lower "
+        "multiflow, wide on thing: train: expected at least training.batch_size = 8 samples, found 3; lower "
         "training.batch_size or set training.drop_last: false",
         "images on thing: train: expected at least training.image_batch = 32 images, found 9; lower "
         "training.image_batch or set training.drop_last: false",
     ]
-    for name in ("multiflow", "images"):
+    for name in ("multiflow", "wide", "images"):
         for seed in run.seeds:
             model = tmp_path / f"results/{run.run}/imported/{name}/thing/seed{seed}.safetensors"
             model.parent.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,7 @@ def overlay(weights: str) -> dict[str, Any]:
         "dataset": {"root": "coins", "cameras": ["C1"], "classes": ["coin"], "flips": None, "published": None},
         "segmentation": {"image_size": 384, "test_time_scales": [1.0], "weights": weights},
         "foreground": {"method": "mvanet"},
+        "methods": {"multiflow": {"training": {"batch_size": 1}}},
     }
 
 

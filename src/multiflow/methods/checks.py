@@ -68,19 +68,20 @@ def check_samples(experiments: Iterable[Experiment], class_name: str, frame: pd.
         frame: its samples table.
 
     Raises:
-        InputError: a line for each experiment.
+        InputError: a line for all experiments with the same problem.
     """
-    train, problems = frame[frame["split"] == "train"], []
+    train, problems = frame[frame["split"] == "train"], dict[str, list[str]]()
     samples, views = train["sample"].nunique(), train["camera"].nunique()
     for experiment in experiments:
         check = getattr(experiment.method, "check_samples", None)
         if check is not None:
             try:
-                check(experiment.settings, samples, views, f"{experiment.name} on {class_name}")
+                check(experiment.settings, samples, views, class_name)
             except InputError as error:
-                problems += error.problems
+                for problem in error.problems:
+                    problems.setdefault(problem, []).append(experiment.name)
     if problems:
-        raise InputError(problems)
+        raise InputError([f"{', '.join(names)} on {problem}" for problem, names in problems.items()])
 
 
 def checked_model(found: Any, place: str, reserved: Collection[str] = ()) -> Model:
