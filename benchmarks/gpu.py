@@ -39,7 +39,7 @@ COSTS = {
 }
 OVERLAY = {
     "run": "gpu_check",
-    "dataset": {"classes": ["coin_cell"]},
+    "dataset": {"classes": ["coin_cell"], "image_folder": "realiad_128"},
     "rendering": {"train": 8, "test_ok": 3, "test_ng": 5, "image_size": 128},
     "seeds": [0],
 }

@@ -54,7 +54,7 @@ case $source in
 esac
 [[ $envs = /* ]] || envs=$PWD/$envs
 # Snakemake gives the path of its Python to a shell without quotes.
-if [[ $envs =~ [[:space:]\'\"\\\$\`\&\;\|\<\>\(\)\*\?\{\}\#\!]|\[|\] ]]; then
+if [[ $envs =~ [[:space:]:\'\"\\\$\`\&\;\|\<\>\(\)\*\?\{\}\#\!]|\[|\] ]]; then
     fail "expected a folder without spaces, quotes and other characters that a shell reads, found $(printf %q "$envs") (from $source); name another: export MULTIFLOW_ENVS=<folder>"
 fi
 env=$envs/$(name_of "$version")

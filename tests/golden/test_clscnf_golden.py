@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from clscnf_cases import FILES, arrays, beside, close, groups
+from clscnf_cases import FILES, OWN, arrays, beside, close, groups
 from golden_formula import formula, formula_images
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from multiflow.methods.cflow.decoder import Decoders
 from multiflow.methods.cflow.encoder import LevelEncoder
+from multiflow.methods.cflow.schedule import learning_rate
 from multiflow.methods.cflow.scoring import normality
 from multiflow.methods.cflow.settings import Decoder, Encoder
 from multiflow.methods.cflow.training import DecoderTraining
@@ -84,7 +85,8 @@ def decoder_shapes(data: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
 def classifier_of(path: Path) -> DefectClassifier:
     data = arrays(path)
     gains = float(data["meta_gain_encoder"]), float(data["meta_gain_decoder"])
-    kind = next(kind for kind in BACKBONES if kind in path.stem)
+    # Only the decoder of a WideResNet-50 is made of bottlenecks, which have a third convolution.
+    kind = "wrn50" if any(".conv3." in str(name) for name in data["dec_names"]) else "r18"
     return formula_classifier(kind, gains, decoder_shapes(data))
 
 
@@ -134,7 +136,9 @@ def test_classifier(path: Path) -> None:
 def check_statistics(classifier: DefectClassifier, data: dict[str, NDArray[Any]]) -> None:
     """In training, the decoder takes those of the batch, and the encoder its own, which stay."""
     before = {name: buffer.clone() for name, buffer in classifier.encoder.named_buffers()}
+    start = {name: value.clone() for name, value in classifier.state_dict().items()}
     for size in sorted({int(key.split("/")[0]) for key in data if key.endswith("/train_out")}):
+        classifier.load_state_dict(start)
         images = formula_images(size, int(data[f"{size}/out_shape"][0]))
         with torch.no_grad():
             found = classifier.train()(torch.from_numpy(images))
@@ -164,11 +168,10 @@ def test_loss(data: dict[str, NDArray[Any]], name: str) -> None:
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/target_boxes"))
 def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
     values = dict(zip(str(data[f"{name}/config_names"]).split(), data[f"{name}/config"].tolist(), strict=True))
-    classifier = formula_classifier(
-        "r18",
-        (values["gain_encoder"], values["gain_decoder"]),
-        decoder_shapes(arrays(beside("clscnfs_decoder_r18.npz"))),
-    ).double()
+    # A ResNet-18 has 60 parameters without its head.
+    kind = "r18" if data[f"{name}/encoder_params_with_grad"].max() == 60 else "wrn50"
+    gains = values["gain_encoder"], values["gain_decoder"]
+    classifier = formula_classifier(kind, gains, decoder_shapes(arrays(OWN / f"clscnfs_decoder_{kind}.npz"))).double()
     tuning = Tuning(
         frozen_epochs=int(values["freeze"]),
         tuned_epochs=int(values["meta"]),
@@ -176,8 +179,9 @@ def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
         learning_rate=values["lr"],
         weight_decay=values["weight_decay"],
     )
-    images = torch.from_numpy(formula_images(64, 2))
-    target = torch.zeros(2, 64, 64, dtype=torch.float64)
+    count, _, rows, _ = data[f"{name}/target"].shape  # every second row and column
+    images = torch.from_numpy(formula_images(2 * rows, count))
+    target = torch.zeros(count, 2 * rows, 2 * rows, dtype=torch.float64)
     for (image, top, bottom, left, right), value in zip(
         data[f"{name}/target_boxes"].tolist(), data[f"{name}/target_values"].tolist(), strict=True
     ):
@@ -221,6 +225,19 @@ def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
     assert after_eval == pytest.approx(float(data[f"{name}/loss_after_eval_mode"]), rel=1e-8)
 
 
+@pytest.mark.parametrize(("data", "name"), groups(r"(\w+/(?!stage1_).+_\d+x\d+_lr.+)_used_lr"))
+def test_learning_rate_of_the_second_stage(data: dict[str, NDArray[Any]], name: str) -> None:
+    match = re.search(r"_(\d+)x(\d+)_lr(.+)", name)
+    assert match is not None
+    training = FlowTraining(meta_epochs=int(match[1]), sub_epochs=int(match[2]), learning_rate=float(match[3]))
+    used = data[f"{name}_used_lr"]
+    found = [
+        [learning_rate(training, epoch, batch, used.shape[1]) for batch in range(used.shape[1])]
+        for epoch in range(len(used))
+    ]
+    close(np.array(found), used, 1e-12)
+
+
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+/stage1_.+)_epoch_lr"))
 def test_learning_rate_of_the_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
     match = re.search(r"stage1_(\d+)\+(\d+)_lr(.+)", name)
@@ -252,7 +269,8 @@ def test_no_fibre_is_dropped(data: dict[str, NDArray[Any]], name: str) -> None:
         if key.startswith(prefix)
     }
     blocks = 1 + max(int(key.split(".")[1]) for key in values)
-    decoders = Decoders([(channels, height, width)], Decoder(blocks=blocks, condition=16)).double()
+    condition = values["module_list.0.subnet.0.weight"].shape[1] - (channels + 1) // 2
+    decoders = Decoders([(channels, height, width)], Decoder(blocks=blocks, condition=condition)).double()
     decoders.flows[0].load_state_dict(values)
     order = torch.from_numpy(start["a/perm"].astype(np.int64))
     training = DecoderTraining(decoders, FlowTraining(fibre_batch=int(start["a/N"])), torch.Generator())

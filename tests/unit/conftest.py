@@ -16,13 +16,15 @@ from multiflow.features.settings import FeatureSet
 from multiflow.foreground.file import pack
 from multiflow.foreground.settings import Segmentation
 
+_THREADS = torch.get_num_threads()
+
 
 @pytest.fixture(autouse=True)
 def own_threads() -> Iterator[None]:
     """No test computes with another test's number of threads: sums differ in their last bit with it."""
-    threads = torch.get_num_threads()
+    torch.set_num_threads(_THREADS)  # a fixture of a whole module may have set another
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(_THREADS)
 
 
 @pytest.fixture

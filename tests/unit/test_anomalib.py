@@ -348,3 +348,9 @@ def test_a_model_whose_scores_depend_on_others_or_on_what_is_not_stored_is_refus
         _check_scores(built(0), built(50), pictures)
     with pytest.raises(InputError, match="Mine of anomalib scores a picture by the others of its batch"):
         _check_scores(built(0, True), built(0, True), pictures)
+
+
+def test_a_bank_of_all_features_is_no_score_by_neighbours(train: Callable[..., tuple[Model, Work]]) -> None:
+    """A training picture lies at a distance of rounding errors from itself; the check takes others."""
+    model, _ = train(settings(settings={"coreset_sampling_ratio": 1.0}))
+    assert model.tensors

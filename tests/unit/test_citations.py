@@ -159,3 +159,10 @@ def test_the_tool_prints_a_runs_citations(checkout: Path, capsys: pytest.Capture
     assert keys(printed.out)[:2] == ["multi_flow_bench", "kruse2025multiflow"]
     assert printed.err.startswith("warning: config/references/parts.bib: expected")
     assert len(printed.err.splitlines()) == 1
+
+
+def test_models_of_one_method_are_cited_each(checkout: Path) -> None:
+    entries = bibtex_entries(cite(configuration("demo.yaml", "demo_baselines.yaml")), "the output")
+    assert {"patchcore", "padim"} <= set(entries)
+    assert "Roth" in entries["patchcore"]
+    assert "Defard" in entries["padim"]

@@ -369,3 +369,9 @@ def test_a_classifier_for_any_backbone_of_timm_takes_its_channels() -> None:
     assert classifier.decoder.stages[1][0].conv1.in_channels == 256 + 40
     with torch.no_grad():
         assert classifier(torch.zeros(1, 3, 96, 96)).shape == (1, 96, 96)
+
+
+def test_a_classifier_that_is_never_trained_scores_nothing() -> None:
+    with pytest.raises(ValueError, match="tuning: expected at least one epoch with score: joint, found none"):
+        Settings.model_validate({"tuning": {"frozen_epochs": 0, "tuned_epochs": 0}})
+    assert Settings.model_validate({"score": "flows", "tuning": {"frozen_epochs": 0, "tuned_epochs": 0}})

@@ -229,11 +229,15 @@ def test_the_best_stage_on_the_test_set_is_counted_and_named(truth: GroundTruthF
     with ScoreFile(tmp_path / "scores.h5") as scores:
         last = count_metrics(scores, truth, Evaluation())
         best = count_metrics(scores, truth, Evaluation(select="best_on_test"))
+        with ScoreFile(scores.path, 1) as earlier:
+            chosen = count_metrics(earlier, truth, Evaluation())
     assert last.metrics["image_auroc"] == 0
     assert not last.selected
     assert (best.metrics["image_auroc"], best.metrics["pixel_auroc"]) == (1, 1)
     assert (best.selected["image_auroc"], best.selected["pixel_auroc"]) == ("pass 16", "pass 8")
     assert best.metrics.keys() == last.metrics.keys()
+    assert best.intervals["image_auroc"] == chosen.intervals["image_auroc"]
+    assert best.intervals.keys() == last.intervals.keys() != set()
     write_metrics(tmp_path / "seed0.json", "multiflow", "part", 0, best, "", {})
     assert json.loads((tmp_path / "seed0.json").read_text())["selected"] == best.selected
 

@@ -112,7 +112,10 @@ def without(*paths: str) -> Callable[[Path], None]:
         (without("nut/train", "nut/test", "nut/ground_truth"), {}, "found moved_nut_ground_truth"),
         (without("nut/test", "nut/ground_truth"), {}, "class nut: expected pictures for test, found none"),
         (lambda root: (root / "nut/test/crack").mkdir(), {},
-         "{root}/nut: test/crack: expected pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp), found none"),
+         "{root}/nut: test/crack: expected pictures (.avif, .bmp, .jfif, .jp2, .jpeg, .jpg, "
+         ".pgm, .png, .ppm, .tif, .tiff, .webp), found none"),
+        (lambda root: save(root / "nut/ground_truth/scratch/000_mask.bmp", 255), {},
+         "{root}/nut: ground_truth/scratch/000_mask.png: expected one mask of this name, found 000_mask.bmp, too"),
         (lambda root: save(root / "nut/train/bad/000.png"), {},
          "{root}/nut: train: expected the folder good alone, found bad; move it away"),
         (lambda root: save(root / "nut/ground_truth/scratch/001_mask.png", 255), {}, ""),
@@ -155,10 +158,27 @@ def test_a_grey_picture_among_coloured_ones_is_a_warning(tmp_path: Path, caplog:
     save(tmp_path / "nut/train/good/001.png", colour=False)
     frame = read_samples(dataset(tmp_path), tmp_path, "nut", processes=0)
     assert len(frame) == 7
-    assert f"{tmp_path}/nut: expected pictures that are all grey or all coloured, found 1 grey and 6" in caplog.text
-    assert "such as train/good/001.png; grey ones are converted to RGB" in caplog.text
+    assert f"{tmp_path}/nut: 1 grey and 6 coloured ones, such as train/good/001.png: grey" in caplog.text
+    assert frame.attrs["doubts"] == {"grey pictures among coloured ones are converted to RGB": 1}
 
 
 def test_other_cameras_than_the_one_are_a_mistake_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"the layout mvtec has the views C1, found C2; set cameras: \[C1\]"):
         dataset(tmp_path, cameras=["C1", "C2"])
+
+
+def test_what_a_layout_does_not_read_is_doubted(tmp_path: Path) -> None:
+    write_class(tmp_path / "nut")
+    whole = read_samples(dataset(tmp_path), tmp_path, "nut", processes=0)
+    assert whole.attrs["doubts"] == {}
+    save(tmp_path / "nut/test/scratch/more/000.png")
+    save(tmp_path / "nut/test/loose.png")
+    (tmp_path / "nut/train/good/001.heic").touch()
+    for folder in ("test/__MACOSX", "train/__MACOSX"):
+        save(tmp_path / f"nut/{folder}/000.png")
+    frame = read_samples(dataset(tmp_path), tmp_path, "nut", processes=0)
+    assert frame["image"].tolist() == whole["image"].tolist()
+    assert frame.attrs["doubts"] == {
+        "files that are no pictures are left out": 1,
+        "files where the layout has none are left out": 2,
+    }

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from multiflow.config import load_config, read_overlays
+from multiflow.config.run import merge
 from multiflow.methods import METHODS
 from multiflow.methods.contract import FeatureShape
 
@@ -63,3 +65,13 @@ def test_the_speed_of_a_training_step_is_counted_work_over_time() -> None:
     assert plain.tflops == pytest.approx(step.tflops * plain.rate / step.rate)
     tf32 = gpu_speed.Speed("training step", "TF32", "steps", 1.0, 30.0)
     assert gpu._costs([tf32, scoring]) == {"gpu_training_tflops": 30.0, "gpu_scoring_tflops": scoring.tflops}
+
+
+def test_the_small_run_of_the_workflow_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    root = Path(__file__).parents[2] / "config"
+    values = read_overlays([root / "config.yaml", root / "demo.yaml"])
+    config = load_config(merge(values, gpu.OVERLAY | {"compute": {"device": "cpu"}}))
+    assert config.run == "gpu_check"
+    assert config.rendering is not None

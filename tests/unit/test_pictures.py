@@ -181,3 +181,14 @@ def test_nobody_else_opens_pictures() -> None:
     files = Path(pictures.__file__).parents[1].rglob("*.py")
     found = [path.name for path in files if any(call in path.read_text(encoding="utf-8") for call in calls)]
     assert found == ["pictures.py"]
+
+
+def test_sixteen_bits_whose_zero_is_white_are_refused(tmp_path: Path) -> None:
+    """Pillow inverts eight bits of that kind, and leaves sixteen as they are."""
+    path = _tiff(tmp_path / "a.tif", RAMP.astype(np.uint16) * 257)
+    content = path.read_bytes()
+    entry = struct.pack("<HHII", 262, 3, 1, 1)
+    assert entry in content
+    path.write_bytes(content.replace(entry, struct.pack("<HHII", 262, 3, 1, 0)))
+    with pytest.raises(InputError, match=r"a\.tif: expected 0 as black, found a TIFF of more than 8 bits"):
+        open_picture(path)

@@ -40,6 +40,7 @@ def config_of(collection: str, **dataset: Any) -> Config:
     """A run of CFLOW-AD by the last epoch and by the best on the test set."""
     values = yaml.safe_load(CONFIG.read_text())
     values["dataset"] |= {"name": "Textures", "cameras": ["C1"], "flips": None, "published": collection}
+    values["dataset"]["layout"] = {"mvtec-ad": "mvtec", "btad": "btad"}[collection]
     values["dataset"] |= {"classes": list(published_classes(collection))} | dataset
     values["experiments"] = {
         "cflow": {"method": "cflow"},
@@ -163,10 +164,12 @@ def test_the_comparison_names_its_source_and_is_of_the_method_of_that_name() -> 
     ("dataset", "message"),
     [
         (
-            {"cameras": ["C1", "C2"]},
-            "mvtec-ad stands only beside the same data and protocol, with dataset.cameras: C1;",
+            {"layout": "real_iad", "cameras": ["C1", "C2"]},
+            "mvtec-ad stands only beside the same data and protocol, with dataset.layout: mvtec;",
         ),
         ({"classes": ["bottle", "pcb"]}, "dataset.classes: those of mvtec-ad; found pcb"),
+        ({"layout": "btad"}, "with dataset.layout: mvtec; found btad;"),
+        ({"layout": "real_iad", "annotations": "realiad_jsons_sv"}, "with dataset.layout: mvtec; found real_iad;"),
     ],
 )
 def test_published_figures_stand_only_beside_their_own_data(dataset: dict[str, Any], message: str) -> None:

@@ -905,14 +905,14 @@ def test_runs_of_other_settings_are_left_out_and_counted(tmp_path: Path) -> None
     write_runs(frame[frame["class"] == PARTS[0]], now, tmp_path)
     write_runs(frame[frame["experiment"] == "with_background"], now, tmp_path)
     text = write_tables(now, tmp_path)
-    table = (tmp_path / "tables/table1.tex").read_text()
+    table = (tmp_path / "tables_so_far/table1.tex").read_text()
     assert "2 runs of other settings are left out." in table
     assert "Not finished: 1 of 2 classes" in table
     own = (frame["experiment"] == "multiflow") & (frame["metric"] == "sample_auroc") & (frame["class"] == PARTS[0])
-    row = next(csv.DictReader((tmp_path / "tables/table1.csv").read_text().splitlines()))
+    row = next(csv.DictReader((tmp_path / "tables_so_far/table1.csv").read_text().splitlines()))
     assert float(row["multiflow"]) == pytest.approx(100 * frame[own]["value"].mean(), abs=1e-4)
-    assert "8 runs of other settings are left out." in (tmp_path / "tables/table2.tex").read_text()
-    assert "20 runs of other settings are left out." in (tmp_path / "tables/ablation_tests.tex").read_text()
+    assert "8 runs of other settings are left out." in (tmp_path / "tables_so_far/table2.tex").read_text()
+    assert "20 runs of other settings are left out." in (tmp_path / "tables_so_far/ablation_tests.tex").read_text()
     assert "24 of 44 runs are finished. 20 runs of other settings are left out." in text
     # What decides no number counts for nothing.
     write_runs(frame, now, tmp_path)
@@ -935,30 +935,30 @@ def test_files_are_those_of_the_workflow_and_stay_as_they_are_where_nothing_chan
     for name in tables_of(config):
         shown = {experiment for experiment, *_ in table_runs(name, config)}
         table = make_table(name, frame[frame["experiment"].isin(shown)], table_context(config))
-        write_csv(table, tmp_path / f"tables/{name}.csv")
-        write_latex(table, tmp_path / f"tables/{name}.tex")
-        write_table_page(table, tmp_path / f"tables/{name}.html")
+        write_csv(table, tmp_path / f"tables_so_far/{name}.csv")
+        write_latex(table, tmp_path / f"tables_so_far/{name}.tex")
+        write_table_page(table, tmp_path / f"tables_so_far/{name}.html")
     run = table_context(config)
     own = frame[frame["experiment"].isin(run.methods)]
     ranks, pairs, class_ranks = method_tables(compare_methods(own, run), run)
     shown = [entry for entry in config.runs if entry[0] in run.methods]
     costs = cost_table(load_costs(config, tmp_path, shown), run)
     for tables in ([ranks, pairs, class_ranks], [interval_table(own, {}, run)], [costs]):
-        write_latex(tables, tmp_path / f"tables/{tables[0].name}.tex")
-        write_table_page(tables, tmp_path / f"tables/{tables[0].name}.html")
+        write_latex(tables, tmp_path / f"tables_so_far/{tables[0].name}.tex")
+        write_table_page(tables, tmp_path / f"tables_so_far/{tables[0].name}.html")
         for table in tables:
-            write_csv(table, tmp_path / f"tables/{table.name}.csv")
-    for path in (tmp_path / "tables").iterdir():
+            write_csv(table, tmp_path / f"tables_so_far/{table.name}.csv")
+    for path in (tmp_path / "tables_so_far").iterdir():
         os.utime(path, (1, 1))
     write_tables(config, tmp_path)
     made = {"ablation_tests", "comparison"}  # from whatever there is
-    for path in (tmp_path / "tables").iterdir():
+    for path in (tmp_path / "tables_so_far").iterdir():
         assert path.stem in made or path.stat().st_mtime == 1, path.name
     frame.loc[(frame["experiment"] == "no_cross_view"), "value"] = 0.9
     write_runs(frame, config, tmp_path)
     write_tables(config, tmp_path)
-    assert (tmp_path / "tables/table2.html").stat().st_mtime > 1
-    assert (tmp_path / "tables/table1.html").stat().st_mtime == 1
+    assert (tmp_path / "tables_so_far/table2.html").stat().st_mtime > 1
+    assert (tmp_path / "tables_so_far/table1.html").stat().st_mtime == 1
 
 
 def test_tables_are_written_from_whatever_is_finished(tmp_path: Path) -> None:
@@ -974,10 +974,10 @@ def test_tables_are_written_from_whatever_is_finished(tmp_path: Path) -> None:
     names = [*TABLES, "ablation_tests", "comparison", "method_ranks", "auroc_intervals", "costs"]
     files = {f"{name}.{ending}" for name in names for ending in ("csv", "tex", "html")}
     files |= {"method_tests.csv", "class_ranks.csv"}
-    assert {path.name for path in (tmp_path / "tables").iterdir()} == files
+    assert {path.name for path in (tmp_path / "tables_so_far").iterdir()} == files
     assert "No test can decide anything here: there is nothing to compare with." in text
     assert "Nothing was noted yet." in text
-    row = next(csv.DictReader((tmp_path / "tables/table1.csv").read_text().splitlines()))
+    row = next(csv.DictReader((tmp_path / "tables_so_far/table1.csv").read_text().splitlines()))
     expected = frame[(frame["experiment"] == "multiflow") & (frame["metric"] == "sample_auroc")]["value"].mean()
     assert float(row["multiflow"]) == pytest.approx(100 * expected, abs=1e-4)
 

@@ -36,6 +36,7 @@ def settings(scaling: str = "standardize", network: dict[str, Any] | None = None
 
 def work_in(folder: Path) -> Work:
     folder.mkdir(exist_ok=True)
+    torch.set_num_threads(1)  # as train_model sets them
     return Work(torch.device("cpu"), 1, folder / "checkpoint.pt", "fingerprint")
 
 

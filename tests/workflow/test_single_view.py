@@ -85,7 +85,8 @@ def test_textures_of_another_kind_through_to_tables(checkout: Checkout) -> None:
 def test_rendered_parts_are_read_in_the_layout_of_one_view(checkout: Checkout) -> None:
     small = {"image_size": 64, "train": 1, "test_ok": 1, "test_ng": 1, "samples_per_pixel": 1}
     target = "results/demo_single_view/samples/coin_cell.csv"
-    overlay = checkout.write_config({"rendering": small})
+    batches = {"multiflow": {"training": {"batch_size": 1}}, "cflow": {"training": {"image_batch": 1}}}
+    overlay = checkout.write_config({"rendering": small, "methods": batches})
     checkout.succeed(["config/demo_single_view.yaml", overlay], target)
     rows = read(checkout.folder / target)
     assert [(row["split"], row["sample"], row["label"]) for row in rows] == [
@@ -109,7 +110,7 @@ def test_the_whole_grid_of_mvtec_ad_is_planned(checkout: Checkout) -> None:
             path.mkdir(parents=True)
             for number in range(count):
                 (path / f"{number:03d}.png").touch()
-    overlays.append(checkout.write_config({"dataset": {"root": "mvtec", "published": None}}))
+    overlays.append(checkout.write_config({"dataset": {"root": "mvtec"}}))
     started = time.monotonic()
     printed = checkout.succeed(overlays, "-n", "--quiet", "rules")
     plan = checkout.tool("plan", *overlays)

@@ -24,7 +24,7 @@ from multiflow.base.settings import deciding
 from multiflow.base.tensors import read_provenance
 from multiflow.base.warned import logged_warnings
 from multiflow.config import load_config, write_configuration
-from multiflow.datasets import annotations_sha256, flip_row, read_digests
+from multiflow.datasets import annotations_sha256, flip_row, read_digests, read_doubts
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
 from multiflow.results.tables import table_runs
 

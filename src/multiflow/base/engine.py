@@ -14,7 +14,7 @@ from multiflow.base.errors import InputError
 
 __all__ = ["ONCE", "adapt_snakemake"]
 
-_READ_BY_SHELLS = re.compile(r"""[\s'"\\$`&;|<>()*?{}\[\]#!]""")
+_READ_BY_SHELLS = re.compile(r"""[\s'"\\$`&;|<>()*?{}\[\]#!]""", re.ASCII)
 ONCE = "to be made again"
 """Value of a parameter that makes a job run until it has ended well."""
 

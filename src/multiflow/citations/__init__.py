@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiflow.base.errors import InputError
+from multiflow.base.text import read_text
 
 if TYPE_CHECKING:
     from multiflow.config import Config
@@ -118,10 +119,12 @@ def _of_method(experiment: Experiment) -> str:
     if bibtex is not None:
         text: str = bibtex(experiment.settings)
         return text
+    from multiflow.methods.experiment import title_of
     from multiflow.results.tables.latex import escape
 
-    key = re.sub(r"\W+", "", experiment.method.heading.lower(), flags=re.ASCII) or "method"
-    title, note = escape(experiment.method.heading), escape(experiment.method.reference)
+    heading, reference = title_of(experiment.method, experiment.settings)
+    key = re.sub(r"\W+", "", heading.lower(), flags=re.ASCII) or "method"
+    title, note = escape(heading), escape(reference)
     return f"@misc{{{key},\n  title = {{{title}}},\n  note  = {{{note}}}\n}}"
 
 
@@ -129,14 +132,12 @@ def _of_dataset(config: Config) -> Path | None:
     """The file of a data set's reference, which need not be there; None for parts that this software has rendered."""
     if config.rendering is not None:
         return None
-    return _DATASETS / f"{re.sub(r'[^a-z0-9]+', '-', config.dataset.name.lower()).strip('-')}.bib"
+    slug = re.sub(r"[^a-z0-9]+", "-", config.dataset.name.lower()).strip("-")
+    return _DATASETS / f"{slug or 'dataset'}.bib"
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a text in UTF-8, cannot read it ({error}); restore or correct it") from None
+    return read_text(path, "BibTeX", "restore or correct it")
 
 
 def _references(network: str) -> tuple[str, ...]:

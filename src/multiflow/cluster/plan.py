@@ -295,8 +295,8 @@ def _checkpoints(jobs: Iterable[Job]) -> list[str]:
         return []
     stages = ", and the models of earlier stages" if any(job.models > 1 for job in trainings) else ""
     return [
-        "Each training that runs keeps a checkpoint until it ends: with AdamW's two moments three times its model"
-        f"{stages}, up to {largest / 1e9:.2f} GB."
+        "Each training that runs keeps a checkpoint until it ends: with the optimizer's two moments three times its "
+        f"model{stages}, up to {largest / 1e9:.2f} GB."
     ]
 
 

@@ -19,6 +19,7 @@ from multiflow.config.run import Config, merge
 
 __all__ = ["load_config", "read_overlays", "write_configuration"]
 
+_NULLS = ("null", "Null", "NULL", "~", "")
 _DROPPABLE = ("experiments", "features", "methods")
 
 
@@ -49,7 +50,7 @@ def _with_nulls(value: Any) -> Any:
         return {key: _with_nulls(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_with_nulls(entry) for entry in value]
-    return None if value == "null" else value
+    return None if value in _NULLS else value
 
 
 @cache

@@ -98,6 +98,7 @@ class Config(Block):
         unknown = sorted(set(self.dataset.classes) - set(published_classes(collection)))
         known = f"those of {collection}"
         found_here = {
+            "layout": self.dataset.layout,
             "annotations": self.dataset.annotations,
             "cameras": ", ".join(self.dataset.cameras),
             "classes": ", ".join(unknown) or known,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from multiflow.base.errors import InputError
 from multiflow.datasets.contract import Findings, View
+from multiflow.datasets.file_names import PICTURES, visible
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["CAMERAS", "DefectFolders"]
@@ -19,7 +20,6 @@ __all__ = ["CAMERAS", "DefectFolders"]
 CAMERAS = ("C1",)
 """The one view of a sample."""
 
-_PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _MASKS = "ground_truth"
 _TOP = ("train", "test", _MASKS)
 
@@ -65,7 +65,8 @@ class DefectFolders:
             findings.problems.append(
                 f"{source}: train: expected the folder {self.normal} alone, found {', '.join(others)}; move it away"
             )
-        masks = {folder.name: {mask.stem: mask for mask in _pictures(folder)} for folder in _folders(source / _MASKS)}
+        masks = {folder.name: _masks(folder, source, findings) for folder in _folders(source / _MASKS)}
+        _report_unread(source, findings)
         if masks.pop(self.normal, None):
             findings.warnings.append(f"{source}: {_MASKS}/{self.normal}: masks of normal pictures are ignored")
         views: list[View] = []
@@ -86,7 +87,7 @@ class DefectFolders:
         pictures = _pictures(folder)
         if not pictures:
             findings.problems.append(
-                f"{source}: {folder.relative_to(source)}: expected pictures ({', '.join(sorted(_PICTURES))}), found "
+                f"{source}: {folder.relative_to(source)}: expected pictures ({', '.join(sorted(PICTURES))}), found "
                 "none; add them or delete the folder"
             )
         for picture in pictures:
@@ -128,17 +129,36 @@ class DefectFolders:
         return source
 
 
+def _masks(folder: Path, source: Path, findings: Findings) -> dict[str, Path]:
+    """The masks in a folder, by their names without file format."""
+    masks: dict[str, Path] = {}
+    for mask in _pictures(folder):
+        if (first := masks.setdefault(mask.stem, mask)) != mask:
+            findings.problems.append(
+                f"{source}: {mask.relative_to(source)}: expected one mask of this name, found {first.name}, too; "
+                "delete one"
+            )
+    return masks
+
+
+def _report_unread(source: Path, findings: Findings) -> None:
+    """Files that are no pictures, and pictures where the layout has none, would be left out without a word."""
+    tops = [source / top for top in _TOP]
+    folders = [folder for top in tops for folder in _folders(top)]
+    for path in (path for top in tops for path in visible(top) if not path.is_dir()):
+        findings.doubt(f"{source}: {path.relative_to(source)}", "files where the layout has none are left out")
+    for path in (path for folder in folders for path in visible(folder)):
+        if path.is_dir():
+            findings.doubt(f"{source}: {path.relative_to(source)}", "files where the layout has none are left out")
+        elif path.suffix.lower() not in PICTURES:
+            findings.doubt(f"{source}: {path.relative_to(source)}", "files that are no pictures are left out")
+
+
 def _folders(parent: Path) -> list[Path]:
     """The folders in a folder by name; none where it is missing."""
-    if not parent.is_dir():
-        return []
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in visible(parent) if path.is_dir()]
 
 
 def _pictures(folder: Path) -> list[Path]:
     """The pictures in a folder by name; none where it is missing."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and not path.name.startswith(".")
-    )
+    return [path for path in visible(folder) if path.suffix.lower() in PICTURES and path.is_file()]

@@ -6,7 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["split_name", "visible"]
+__all__ = ["PICTURES", "split_name", "visible"]
+
+PICTURES = frozenset(
+    {".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Suffixes of pictures, in small letters."""
 
 _NOT_THE_USERS = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 

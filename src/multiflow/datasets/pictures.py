@@ -29,7 +29,7 @@ _LARGEST = 2**28  # px; decoded as RGB 0.8 GB
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262  # tags of EXIF and TIFF
 _PNG_BIT_DEPTH = 24  # byte of the header
 
 _RESTORE = "restore it"
@@ -88,6 +88,8 @@ def read_content(path: str | Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         near = _near(Path(path))
         raise InputError(f"{path}: no such file; {f'there is {near}: rename one' if near else _RESTORE}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: expected a picture, found a folder; rename or move it") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
     except ValueError:  # no file has a zero byte in its name
@@ -104,7 +106,7 @@ def _near(path: Path) -> str:
         return unicodedata.normalize("NFC", name).casefold()
 
     found = path.parent.iterdir() if path.parent.is_dir() else ()
-    return next((other.name for other in found if same(other.name) == same(path.name)), "")
+    return next((other.name for other in found if other.name != path.name and same(other.name) == same(path.name)), "")
 
 
 def open_picture(path: str | Path, content: bytes | None = None) -> Picture:
@@ -153,6 +155,11 @@ def _decode(path: str | Path, content: bytes) -> Picture:
         picture.load_end = lambda: None  # type: ignore[method-assign]
         picture.load()
         image = picture._new(picture.im)
+        # Pillow inverts such values of eight bits alone.
+        if image.mode in SIXTEEN_BIT | {"I", "F"} and picture.tag_v2.get(_PHOTOMETRIC) == 0:
+            raise InputError(
+                f"{path}: expected 0 as black, found a TIFF of more than 8 bits whose 0 is white; convert it"
+            )
         if image.mode in SIXTEEN_BIT and depth < 16:
             known = depth
     else:

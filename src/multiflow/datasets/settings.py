@@ -23,8 +23,8 @@ class Dataset(Block):
 
     layout: str = Field(
         "real_iad",
-        description="How the data set lies on disk: `real_iad`, `mvtec` or `btad`; a file each of "
-        "`src/multiflow/datasets`.",
+        description="How the data set lies on disk: one of the files that `src/multiflow/datasets` registers, such as "
+        "`real_iad`, `mvtec` or `btad`.",
     )
     name: Heading = Field("Real-IAD", description="Name of the data set, printed in every table's footnote.")
     root: PathText | None = Field(
@@ -32,10 +32,10 @@ class Dataset(Block):
         description="Folder of the data set. It is only read. In this and every other path `~`, `$NAME` and `${NAME}` "
         "are replaced as a shell does. Empty: the rendered parts of this run.",
     )
-    image_folder: PathText = Field(
+    image_folder: str = Field(
         "realiad_1024", description="Folder below `root` that holds a folder per class; of the layout `real_iad` alone."
     )
-    annotations: PathText = Field(
+    annotations: str = Field(
         "realiad_jsons",
         description="Folder below `root` with a JSON per class: `realiad_jsons` (multi-view), "
         "`realiad_jsons_sv` (C1 only) or `realiad_jsons_fuiad_0.1` (noisy training data); of the layout `real_iad` "

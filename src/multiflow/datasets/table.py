@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -174,6 +175,9 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
         for name in (view.sample, view.image, view.mask, view.anomaly_class):
             if not writable(name):
                 findings.problems.append(f"{view.where}: expected names in UTF-8, found {name}; rename it")
+                break
+            if any(unicodedata.category(letter) == "Cc" for letter in name):
+                findings.problems.append(f"{view.where}: expected names of one line, found {name!r}; rename it")
                 break
     trained = {view.image for view in ordered if view.split == "train"}
     twice = {view.image: view.source for view in ordered if view.split == "test" and view.image in trained}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.base.errors import InputError
-from multiflow.datasets.file_names import split_name, visible
+from multiflow.datasets.file_names import PICTURES, split_name, visible
 from multiflow.datasets.images import Resampling, eight_bits, few_bits, image_array, picture_remarks
 from multiflow.datasets.pictures import open_picture
 from multiflow.methods.recipe import Recipe, ViewRecipe
@@ -22,7 +22,6 @@ __all__ = ["Assignment", "Photograph", "assign_cameras", "load_photographs"]
 
 logger = logging.getLogger(__name__)
 
-_SUFFIXES = {".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _UNREADABLE = {".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".nef", ".raf", ".rw2"}
 _ASPECT = 0.01  # another ratio of width to height would distort the part
 
@@ -76,11 +75,11 @@ def assign_cameras(folder: Path, recipe: Recipe) -> Assignment:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with the pictures of one part, found none")
-    files = sorted((path for path in visible(folder) if path.suffix.lower() in _SUFFIXES), key=_natural)
+    files = sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES), key=_natural)
     unreadable = [path.name for path in visible(folder) if path.suffix.lower() in _UNREADABLE]
     if unreadable and len(files) < len(recipe.views):
         raise InputError(
-            f"{folder}: expected pictures that can be read ({', '.join(sorted(_SUFFIXES))}), found "
+            f"{folder}: expected pictures that can be read ({', '.join(sorted(PICTURES))}), found "
             f"{', '.join(unreadable)}; convert them to PNG or JPEG"
         )
     masks = [path for path in files if path.suffix.lower() == ".png"]
@@ -208,4 +207,4 @@ def _name(path: Path, cameras: Sequence[str]) -> tuple[str, str] | None:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """A key that sorts 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]

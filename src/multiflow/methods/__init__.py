@@ -47,7 +47,7 @@ def load_method(name: str) -> Method:
         raise InputError(f"method: there is no {name}; {_ADVICE}")
     try:
         module = _module_of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:  # the module is somebody's own, and may fail in any way
+    except (Exception, SystemExit) as error:  # the module is somebody's own, and may fail in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"method: {name}: cannot be imported ({reason}); {_ADVICE}") from error
     found: Any = getattr(module, attribute, None)
@@ -64,7 +64,7 @@ def load_method(name: str) -> Method:
     _check_parts(name, found)
     try:
         return cast(Method, found())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"method: {name}: expected a class that takes no arguments, found one that cannot be made so ({reason}); "

@@ -82,12 +82,16 @@ def count_metrics(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluat
             f"{scores.path}: expected scores of several stages of the training for evaluation.select: "
             f"{evaluation.select}, found those of the last; train again, or set it to last"
         )
-    evaluations = {}
+    counted = {}
     for index, name in enumerate(scores.stages):
         with ScoreFile(scores.path, index) as earlier:
-            evaluations[name] = _count_stage(earlier, truth, evaluation).metrics
-    metrics, selected = best_on_test({**evaluations, "last": last.metrics})
-    return Counted(metrics, last.diagnostics, last.doubts, selected)
+            counted[name] = _count_stage(earlier, truth, evaluation)
+    counted["last"] = last
+    metrics, selected = best_on_test({name: stage.metrics for name, stage in counted.items()})
+    intervals = {
+        name: counted[selected[name]].intervals.get(name) if name in selected else None for name in last.intervals
+    }
+    return Counted(metrics, last.diagnostics, last.doubts, selected, intervals)
 
 
 def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation) -> Counted:
@@ -210,7 +214,7 @@ def _count_pixels(
 
 
 def _at_most_one(aupro: float | None) -> float | None:
-    if aupro is not None and aupro > 1:
+    if aupro is not None and aupro > 1 + 1e-9:
         logger.warning("AUPRO is %.4f, since holes of regions count as found; 1 is stored", aupro)
         return 1.0
     return aupro

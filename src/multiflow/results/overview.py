@@ -41,16 +41,19 @@ if TYPE_CHECKING:
 
 __all__ = ["write_tables"]
 
+# Apart from the workflow's own, which Snakemake would take for made by its rules and never renew.
+_FOLDER = "tables_so_far"
+
 
 def write_tables(config: Config, results: Path) -> str:
     """Write a run's tables as CSV, LaTeX and pages from the runs that are finished; returns them as text.
 
     A run that was made with other settings than the configuration's counts as not finished, and a footnote says so.
-    Files are those that the workflow writes; what would be the same stays as it is.
+    What would be the same stays as it is.
 
     Args:
         config: the run.
-        results: its folder; the runs are below ``metrics``, the tables are written below ``tables``.
+        results: its folder; the runs are below ``metrics``, the tables are written below ``tables_so_far``.
 
     Raises:
         InputError: a run's JSON is damaged.
@@ -87,7 +90,7 @@ def write_tables(config: Config, results: Path) -> str:
     ranks, pairs, class_ranks = method_tables(compare_methods(metrics, context), context)
     _write(results, ranks.name, [ranks, pairs, class_ranks])
     for table in (pairs, class_ranks):
-        write_csv(table, results / f"tables/{table.name}.csv")
+        write_csv(table, results / _FOLDER / f"{table.name}.csv")
     intervals = interval_table(metrics, load_intervals(of_methods), context)
     costs = cost_table(load_costs(config, results, of_methods.values()), context)
     for table in (intervals, costs):
@@ -103,7 +106,7 @@ def write_tables(config: Config, results: Path) -> str:
 
 
 def _write(results: Path, name: str, tables: Sequence[Table]) -> None:
-    folder = results / "tables"
+    folder = results / _FOLDER
     write_csv(tables[0], folder / f"{name}.csv")
     write_latex(tables, folder / f"{name}.tex")
     write_table_page(tables, folder / f"{name}.html")

@@ -51,8 +51,8 @@ class CheckRoom(Callback):
             raise InputError(
                 f"{self._settings.model} of anomalib collects {batches * collected / 1e9:.1f} GB of features from the "
                 f"training images and needs twice that: expected {needed / 1e9:.1f} GB of free memory on "
-                f"{pl_module.device.type}, found {free / 1e9:.1f} GB; give the job more (--set-resources "
-                "train_model:mem_mb=...), or take a smaller image_size or fewer settings.layers"
+                f"{pl_module.device.type}, found {free / 1e9:.1f} GB; give the job more (mem_mb of "
+                "train_model in the profile's set-resources), or take a smaller image_size or fewer settings.layers"
             )
 
 

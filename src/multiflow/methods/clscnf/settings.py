@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, model_validator
 
+from multiflow.base.paths import PathText
 from multiflow.base.settings import NEUTRAL, SCORING, Block
 from multiflow.methods.cflow.settings import Decoder, Encoder, Training
 
@@ -46,10 +47,10 @@ class Synthesis(Block):
         "`texture_folder` (`dtd`, the Describable Textures Dataset in the released code), nothing else (`in_domain`), "
         "or the textures that scikit-image ships (`package`).",
     )
-    texture_folder: str = Field(
+    texture_folder: PathText = Field(
         "data/dtd",
         description="Folder of the textures of `dtd`; it is only read. After a change of its pictures, `--forcerun "
-        "train_model`.",
+        "train_model`; another folder trains again, since nobody says whether its pictures are the same.",
     )
     in_domain_share: float = Field(
         0.5,
@@ -160,3 +161,12 @@ class Settings(Block):
     tuning: Tuning = Field(Tuning(), description="The first stage.")
     flows: Flows = Field(Flows(), description="The flows.")
     training: FlowTraining = Field(FlowTraining(), description="The second stage.")
+
+    @model_validator(mode="after")
+    def _classifier_is_trained(self) -> Settings:
+        if self.score != "flows" and self.tuning.epochs == 0:
+            raise ValueError(
+                f"tuning: expected at least one epoch with score: {self.score}, found none; raise frozen_epochs or "
+                "tuned_epochs, or set score: flows"
+            )
+        return self

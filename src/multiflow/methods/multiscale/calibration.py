@@ -30,7 +30,10 @@ class Calibration:
             maps: the training set's maps [N, V, H, W].
             foreground: [N, V, H, W].
         """
-        by_view = [maps[:, view][foreground[:, view]].double() for view in range(maps.shape[1])]
+        everything = maps[foreground].double()
+        found = [maps[:, view][foreground[:, view]].double() for view in range(maps.shape[1])]
+        # A view without any foreground has no values of its own.
+        by_view = [values if len(values) else everything for values in found]
         mean = torch.stack([values.mean() for values in by_view])
         std = torch.stack([values.std(correction=0) for values in by_view])
         return cls(mean.float(), torch.where(std <= 0, 1.0, std).float())

@@ -31,6 +31,9 @@ PAPER = "Kruse & Rosenhahn 2025, arXiv 2504.03306"
 PUBLISHED_RUNS = 5
 """Runs behind a published mean with a std."""
 
+_LAYOUTS = {"mvtec-ad": "mvtec", "btad": "btad"}
+"""Of the collections by class, the layout of the data set that their figures are of."""
+
 _FILES = {
     "real-iad-multi-view": {
         "table1": "table1_average_detection.csv",
@@ -91,8 +94,8 @@ def published_by_class(collection: str) -> bool:
 def published_protocol(collection: str) -> dict[str, str]:
     """What the ``dataset`` block must say for a collection's numbers to stand beside, by its keys."""
     if not published_by_class(collection):
-        return {"annotations": "realiad_jsons", "cameras": "C1, C2, C3, C4, C5"}
-    return {"cameras": "C1"}
+        return {"layout": "real_iad", "annotations": "realiad_jsons", "cameras": "C1, C2, C3, C4, C5"}
+    return {"layout": _LAYOUTS[collection], "cameras": "C1"}
 
 
 def published_source(collection: str, table: str) -> str:

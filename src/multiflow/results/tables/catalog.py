@@ -160,6 +160,13 @@ def method_tables(published: str | None) -> dict[str, MethodTable]:
     return {name: layout for name, layout in METHOD_TABLES.items() if name not in others}
 
 
+_OTHER_FILES = (
+    *("ablation_tests", "auroc_intervals", "class_ranks", "comparison"),
+    *("costs", "method_ranks", "method_tests", "runs"),
+)
+"""Tables with rules of their own: files of the same folder."""
+
+
 def main_table(context: TableContext) -> str:
     """The table of averages that a summary shows."""
     return next(iter(method_tables(context.published)))
@@ -172,7 +179,7 @@ def tables_of(config: Config) -> list[str]:
         InputError: two methods have an ablation table of one name, or a method one of a name that is taken.
     """
     own, ablations = [*method_tables(config.dataset.published), DEFECT_TYPES], ablations_of(config)
-    if taken := [name for name in ablations if name in own]:
+    if taken := [name for name in ablations if name in own or name in _OTHER_FILES]:
         raise InputError(f"methods: an ablation table has the name {taken[0]}, which is taken; rename it")
     names = [*ablations, *own]
     numbered = [name for name in names if name.removeprefix("table").isdigit()]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.base.errors import InputError
+from multiflow.datasets.file_names import PICTURES
 from multiflow.datasets.images import image_array
 from multiflow.methods.clscnf.settings import Synthesis
 
@@ -17,7 +18,6 @@ __all__ = ["Texture", "find_textures"]
 Texture = NDArray[np.uint8] | Path
 """RGB [S, S, 3], or the file of a picture."""
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _PACKAGE = ("brick", "grass", "gravel", "immunohistochemistry")
 
 
@@ -38,7 +38,8 @@ def find_textures(synthesis: Synthesis, size: int) -> list[Texture]:
 
         return [image_array(Image.fromarray(getattr(data, name)()), size) for name in _PACKAGE]
     folder = Path(synthesis.texture_folder)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     if not files:
         raise InputError(
             f"synthesis.texture_folder: {folder}: expected a folder of pictures, found "
