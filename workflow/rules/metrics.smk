@@ -23,9 +23,7 @@ rule count_metrics:
     params:
         evaluation=lambda wildcards: deciding(experiment_of(wildcards).evaluation),
         ground_truth=digest("ground_truth"),
-        doubts=lambda wildcards: known(
-            lambda: read_doubts(f"{RESULTS}/samples/{wildcards.class_name}.json")
-        ),
+        doubts=lambda wildcards: known(lambda: read_doubts(f"{RESULTS}/samples/{wildcards.class_name}.json")),
     message:
         "counting the metrics of {wildcards.experiment} on {wildcards.class_name}, seed {wildcards.seed}"
     script:
