@@ -31,10 +31,11 @@ from multiflow.datasets.table import SAMPLE_COLUMNS, write_samples
 from multiflow.features.settings import FeatureSet
 from multiflow.foreground.settings import Foreground
 from multiflow.methods import METHODS, load_method
-from multiflow.methods.contract import Model, Needs, Scores
+from multiflow.methods.contract import Cost, Model, Needs, Scores
 from multiflow.methods.data import ClassFiles
-from multiflow.methods.experiment import Experiment
+from multiflow.methods.experiment import Experiment, title_of
 from multiflow.methods.finished import forget_all_finished, forget_finished
+from multiflow.methods.hooks import ask
 from multiflow.methods.model import read_metadata, read_model, write_model
 from multiflow.methods.multiflow import MultiFlowMethod
 from multiflow.methods.multiflow.settings import Network, Settings, Training
@@ -674,3 +675,31 @@ def test_versions_name_every_package_that_numbers_depend_on() -> None:
     found = versions()
     assert {"scipy", "opencv-python-headless", "numpy", "torch"} <= set(found)
     assert "not installed" not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "found"),
+    [
+        ("describe", "{}['missing']", "expected dict, it failed (KeyError: 'missing')"),
+        ("describe", "'a text'", "expected dict, found 'a text'"),
+        ("facts", "1 / 0", "expected dict, it failed (ZeroDivisionError: division by zero)"),
+        ("title", "'Mine'", "expected tuple, found 'Mine'"),
+        ("title", "('Mine',)", "expected a name and a reference, found ('Mine',)"),
+        ("cost", "3.5", "expected Cost, found 3.5"),
+        ("stages", "True", "expected int, found True"),
+        ("bibtex", "None", "expected str, found None"),
+    ],
+)
+def test_a_mistake_in_what_a_method_need_not_have_is_one_line(hook: str, answer: str, found: str) -> None:
+    method: Any = type("Mine", (), {"heading": "Mine", "reference": "Me", hook: eval(f"lambda self, *_: {answer}")})()
+    kinds: dict[str, type] = {"cost": Cost, "stages": int, "bibtex": str, "title": tuple}
+    with pytest.raises(InputError) as caught:
+        title_of(method, Block()) if hook == "title" else ask(method, hook, kinds.get(hook, dict), None)
+    assert caught.value.problems == [f"method Mine: {hook}: {found}; correct the method"]
+    assert ask(method, "another", dict) is None
+
+
+def test_a_methods_file_that_ends_the_program_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(InputError, match=r"ends\.py:Method: cannot be imported \(SystemExit: 3\)"):
+        load_method(f"{tmp_path}/ends.py:Method")

@@ -10,8 +10,11 @@ from multiflow.results.tables import (
 )
 
 # Plain values, made once: the tables are made again when one of them changes.
-TABLE_CONTEXT = context_values(RUN)
-TABLES = tables_of(RUN)
+try:
+    TABLE_CONTEXT = context_values(RUN)
+    TABLES = tables_of(RUN)
+except InputError as error:  # of a method that is somebody's own
+    raise WorkflowError(str(error)) from None
 # Why there is no PDF of the tables, in words; empty where LaTeX is there. Its rule is local, so this machine decides.
 MISSING_LATEX = missing_latex()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from multiflow.base.errors import InputError
 from multiflow.base.text import read_text
+from multiflow.methods.hooks import ask
 
 if TYPE_CHECKING:
     from multiflow.config import Config
@@ -115,9 +116,8 @@ def _experiments(config: Config) -> list[Experiment]:
 
 def _of_method(experiment: Experiment) -> str:
     """What a method says, or an entry that holds its reference."""
-    bibtex = getattr(experiment.method, "bibtex", None)
-    if bibtex is not None:
-        text: str = bibtex(experiment.settings)
+    text = ask(experiment.method, "bibtex", str, experiment.settings)
+    if text is not None:
         return text
     from multiflow.methods.experiment import title_of
     from multiflow.results.tables.latex import escape

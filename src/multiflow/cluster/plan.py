@@ -25,6 +25,7 @@ from multiflow.features.cost import feature_cost
 from multiflow.foreground.settings import Segmentation
 from multiflow.methods.contract import Cost, Images
 from multiflow.methods.experiment import Experiment
+from multiflow.methods.hooks import ask
 
 __all__ = ["ON_GPU", "Job", "Run", "UnitCost", "count_images", "load_costs", "plan", "render_plan", "written_bytes"]
 
@@ -413,9 +414,7 @@ def _method_jobs(
 
 def _cost(experiment: Experiment, images: Images) -> Cost | None:
     """What the method says that a class and seed cost; None where it says nothing."""
-    forecast = getattr(experiment.method, "cost", None)
-    cost: Cost | None = None if forecast is None else forecast(experiment.settings, images)
-    return cost
+    return ask(experiment.method, "cost", Cost, experiment.settings, images)
 
 
 def _measured_seconds(folder: Path) -> dict[tuple[str, str], float]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from multiflow.base.errors import InputError
 from multiflow.base.settings import Block, Compute, deciding
 from multiflow.foreground.settings import Foreground
 from multiflow.methods.checks import checked_needs
 from multiflow.methods.contract import Method, Needs
+from multiflow.methods.hooks import ask
 from multiflow.metrics.settings import Evaluation
 
 __all__ = ["Experiment", "title_of"]
@@ -58,8 +60,7 @@ class Experiment:
     @property
     def stages(self) -> int:
         """Models of earlier stages that its training keeps beside the last one, since one is chosen among them."""
-        count = getattr(self.method, "stages", None)
-        return 0 if count is None or self.evaluation.select == "last" else count(self.settings)
+        return 0 if self.evaluation.select == "last" else ask(self.method, "stages", int, self.settings) or 0
 
     def training_values(self) -> dict[str, Any]:
         """All settings that decide a trained model, as plain values."""
@@ -80,5 +81,11 @@ class Experiment:
 
 def title_of(method: Method, settings: Block) -> tuple[str, str]:
     """A method's name in tables and how it is cited, with these settings."""
-    title = getattr(method, "title", None)
-    return (method.heading, method.reference) if title is None else title(settings)
+    title = ask(method, "title", tuple, settings)
+    if title is None:
+        return method.heading, method.reference
+    if [type(part) for part in title] != [str, str]:
+        raise InputError(
+            f"method {method.heading}: title: expected a name and a reference, found {title!r:.60}; correct the method"
+        )
+    return title[0], title[1]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from multiflow.methods.hooks import ask
+
 if TYPE_CHECKING:
     from multiflow.config import Config
     from multiflow.foreground.settings import Foreground, Segmentation
@@ -51,9 +53,9 @@ def protocol_phrases(config: Config, name: str) -> dict[str, str]:
     reads = experiment.needs.foreground
     foreground = _foreground(experiment.foreground, config.segmentation) if reads else "not read"
     phrases["foreground"] = f"foreground: {foreground}"
-    describe = getattr(experiment.method, "describe", None)
-    if describe is not None:
-        phrases |= describe(experiment.settings, len(config.dataset.cameras))
+    described = ask(experiment.method, "describe", dict, experiment.settings, len(config.dataset.cameras))
+    if described is not None:
+        phrases |= described
     elif changes := [f"{key} {value}" for key, value, _ in _changes(experiment.settings)]:
         phrases["settings"] = f"settings: {', '.join(changes)}"
     if by_class := _classes_with_own_settings(config, name):
@@ -66,8 +68,7 @@ def experiment_facts(experiment: Experiment, views: int) -> dict[str, str]:
 
     A method has its own in an optional ``facts(settings, views) -> dict``.
     """
-    facts = getattr(experiment.method, "facts", None)
-    own = dict(facts(experiment.settings, views)) if facts is not None else {}
+    own = ask(experiment.method, "facts", dict, experiment.settings, views) or {}
     return own | {"foreground": experiment.segmentation or "none", "background": experiment.foreground.background}
 
 
