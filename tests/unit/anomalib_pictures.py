@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import timm
 import torch
-from numpy.typing import NDArray
+from pictured_samples import PicturedSamples, right_half
 from PIL import Image
 
 from multiflow.base.weights import write_weights
 from multiflow.features.settings import Pretrained
 
-__all__ = ["Part", "Parts", "made_weights", "striped_parts", "write_mvtec"]
+__all__ = ["made_weights", "striped_parts", "write_mvtec"]
 
 
-@dataclass(frozen=True)
-class Part:
-    """A sample of pictures in memory; its right half is foreground."""
-
-    key: str
-    images: NDArray[np.uint8]
-
-    def foreground(self, grid: tuple[int, int]) -> NDArray[np.bool_]:
-        """Foreground [V, h, w]."""
-        mask = np.zeros((len(self.images), *grid), dtype=bool)
-        mask[..., grid[1] // 2 :] = True
-        return mask
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Samples of pictures in memory [N, V, S, S, 3], as far as the method reads them."""
-
-    values: NDArray[np.uint8]
-    class_name: str = "part"
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """Names of the views."""
-        return tuple(f"C{view + 1}" for view in range(self.values.shape[1]))
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, index: int) -> Part:
-        return Part(f"part_{index}", self.values[index])
-
-    def __iter__(self) -> Iterator[Part]:
-        return (self[index] for index in range(len(self)))
-
-    def pictures(self, order: Sequence[tuple[int, int]]) -> Generator[NDArray[np.uint8], None, None]:
-        """Single pictures."""
-        yield from (self.values[sample, view] for sample, view in order)
-
-
-def striped_parts(count: int = 6, views: int = 1, size: int = 64, seed: int = 0, defects: int = 0) -> Parts:
+def striped_parts(count: int = 6, views: int = 1, size: int = 64, seed: int = 0, defects: int = 0) -> PicturedSamples:
     """Grey stripes of slightly different phase; the last of them have a bright square."""
     random = np.random.default_rng(seed)
     phase = random.uniform(0, 0.5, (count, views, 1, 1, 3))
@@ -66,10 +25,10 @@ def striped_parts(count: int = 6, views: int = 1, size: int = 64, seed: int = 0,
     values = values + random.normal(0, 4, (count, views, size, size, 3))
     if defects:
         values[-defects:, :, size // 4 : size // 2, size // 4 : size // 2] += 90
-    return Parts(values.clip(0, 255).astype(np.uint8))
+    return PicturedSamples(values.clip(0, 255).astype(np.uint8), shown=right_half)
 
 
-def write_mvtec(folder: Path, train: Parts, good: Parts, bad: Parts) -> None:
+def write_mvtec(folder: Path, train: PicturedSamples, good: PicturedSamples, bad: PicturedSamples) -> None:
     """Write a class ``part`` in MVTec AD's layout; the square of :func:`striped_parts` is its mask."""
     for place, parts in (("train/good", train), ("test/good", good), ("test/square", bad)):
         (folder / "part" / place).mkdir(parents=True)

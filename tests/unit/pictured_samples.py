@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PicturedSample", "PicturedSamples", "pictured"]
+__all__ = ["PicturedSample", "PicturedSamples", "inside", "pictured", "right_half"]
+
+
+Mask = Callable[[tuple[int, int]], NDArray[np.bool_]]
+"""Foreground [h, w] of every picture, by its grid."""
+
+
+def inside(grid: tuple[int, int]) -> NDArray[np.bool_]:
+    """Everything but a border of an eighth."""
+    mask, edge = np.zeros(grid, bool), grid[0] // 8
+    mask[edge:-edge, edge:-edge] = True
+    return mask
+
+
+def right_half(grid: tuple[int, int]) -> NDArray[np.bool_]:
+    """The right half."""
+    mask = np.zeros(grid, bool)
+    mask[:, grid[1] // 2 :] = True
+    return mask
 
 
 @dataclass(frozen=True)
 class PicturedSample:
-    """One sample; everything but a border of an eighth is foreground."""
+    """One sample; see :class:`multiflow.methods.contract.Sample`."""
 
     key: str
     images: NDArray[np.uint8]
+    shown: Mask = inside
 
     def foreground(self, grid: tuple[int, int]) -> NDArray[np.bool_]:
         """Foreground [V, h, w]."""
-        mask = np.zeros((len(self.images), *grid), bool)
-        edge = grid[0] // 8
-        mask[:, edge:-edge, edge:-edge] = True
-        return mask
+        return np.stack([self.shown(grid)] * len(self.images))
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,7 @@ class PicturedSamples:
 
     values: NDArray[np.uint8]
     class_name: str = "part"
+    shown: Mask = inside
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -43,7 +60,7 @@ class PicturedSamples:
         return len(self.values)
 
     def __getitem__(self, index: int) -> PicturedSample:
-        return PicturedSample(f"part_{index}", self.values[index])
+        return PicturedSample(f"part_{index}", self.values[index], self.shown)
 
     def __iter__(self) -> Iterator[PicturedSample]:
         return (self[index] for index in range(len(self)))

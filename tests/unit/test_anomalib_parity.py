@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from anomalib_pictures import Parts, made_weights, striped_parts, write_mvtec
+from anomalib_pictures import made_weights, striped_parts, write_mvtec
 from numpy.typing import NDArray
 
 from multiflow.base.weights import read_weights
@@ -20,7 +20,7 @@ from multiflow.methods.work import Work
 
 SIZE, SEED = 64, 3
 TRAIN, GOOD, BAD = striped_parts(7), striped_parts(2, seed=1), striped_parts(2, seed=2, defects=2)
-TEST = Parts(np.concatenate([GOOD.values, BAD.values]))
+TEST = replace(GOOD, values=np.concatenate([GOOD.values, BAD.values]))
 RESNET = {"backbone": "resnet18.tv_in1k"}
 MODELS: dict[str, dict[str, Any]] = {
     "Padim": {"settings": {"n_features": 30}},

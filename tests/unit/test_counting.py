@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -206,6 +207,12 @@ def test_rounding_stops_nothing_and_masks_that_vanish_are_counted(
     count = int(truth.labels.sum())
     assert found.doubts == {"an anomalous view has no pixel above grey value 127 at the evaluation's size": count}
     assert (found.metrics["aupro"], low.doubts) == (None, {})
+    shutil.copy(truth.path, tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "whole.h5", "r+") as file:
+        file["mask"][...] = 255 * file["label"][...][..., None, None]
+    with score(tmp_path / "scores.h5", GroundTruthFile(tmp_path / "whole.h5")) as scores:
+        whole = count_metrics(scores, GroundTruthFile(tmp_path / "whole.h5"), Evaluation())
+    assert whole.doubts == {"the mask of an anomalous view covers all of it": count}
 
 
 def test_the_best_stage_on_the_test_set_is_counted_and_named(truth: GroundTruthFile, tmp_path: Path) -> None:

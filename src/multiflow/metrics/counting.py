@@ -98,7 +98,7 @@ def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluati
     """All metrics by one model's scores."""
     labels, types = truth.labels.astype(bool), np.array(truth.anomaly_classes, dtype=object)
     _check(scores, truth, labels.shape)
-    counter, linear, top1, vanished = _count_pixels(scores, truth, evaluation)
+    counter, linear, top1, doubts = _count_pixels(scores, truth, evaluation)
     image_scores = scores.image_scores
     by_rule = {**sample_scores(image_scores), "top1": top1}
     anomalous = sample_labels(labels)
@@ -124,12 +124,6 @@ def _count_stage(scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluati
         "image_auroc": auroc_interval(labels, image_scores),
     }
     checked = {name: None if value is None else fraction(value) for name, value in metrics.items()}
-    threshold = evaluation.ground_truth_threshold
-    doubts = (
-        {f"an anomalous view has no pixel above grey value {threshold} at the evaluation's size": vanished}
-        if vanished
-        else {}
-    )
     return Counted(checked, {"views_at_zero": float((image_scores == 0).mean())}, doubts, intervals=intervals)
 
 
@@ -188,29 +182,35 @@ def _check(scores: ScoreFile, truth: GroundTruthFile, views: tuple[int, ...]) ->
 
 def _count_pixels(
     scores: ScoreFile, truth: GroundTruthFile, evaluation: Evaluation
-) -> tuple[Counter, LinearCounter | None, NDArray[np.float64], int]:
+) -> tuple[Counter, LinearCounter | None, NDArray[np.float64], dict[str, int]]:
     """Count all pixels, also at evenly spaced thresholds if asked to.
 
     Beside the counters each sample's mean of the highest 1 % of its pixels [N], and how many anomalous views have no
-    anomalous pixel.
+    anomalous pixel, or no other.
     """
     (strips, ends), seen = _find_strips(scores, truth.size, evaluation.strips), truth.located
     counter: Counter = AdevalCounter(strips) if evaluation.counter == "adeval" else StripCounter(strips)
     linear = LinearCounter(*ends) if evaluation.aupro == "linear" else None
-    labels, vanished = truth.labels.astype(bool), 0
+    labels, threshold, blank, full = truth.labels.astype(bool), evaluation.ground_truth_threshold, 0, 0
     top1 = np.empty(len(scores))
     progress = Progress(logger, "counted the pixels of", len(scores), "samples")
     for index in range(len(scores)):
         sample = pixels(scores.map(index), scores.foreground(index), truth.size)
         if (views := seen[index]).any():
-            masks, located = truth.masks(index, evaluation.ground_truth_threshold)[views], sample.of_views(views)
-            vanished += int((labels[index][views] & ~masks.any(axis=(1, 2))).sum())
+            masks, located = truth.masks(index, threshold)[views], sample.of_views(views)
+            anomalous = labels[index][views]
+            blank += int((anomalous & ~masks.any(axis=(1, 2))).sum())
+            full += int((anomalous & masks.all(axis=(1, 2))).sum())
             counter.update(located, masks)
             if linear is not None:
                 linear.update(located, masks)
         top1[index] = mean_of_highest(sample.ordered)
         progress.step()
-    return counter, linear, top1, vanished
+    doubts = {
+        f"an anomalous view has no pixel above grey value {threshold} at the evaluation's size": blank,
+        "the mask of an anomalous view covers all of it": full,
+    }
+    return counter, linear, top1, {what: count for what, count in doubts.items() if count}
 
 
 def _at_most_one(aupro: float | None) -> float | None:

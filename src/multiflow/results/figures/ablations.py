@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from multiflow.results.figures.canvas import BETTER, GREY, WORSE, Sheet, figure_style, save_figure, say
 from multiflow.results.tables import AblationTest, Results, TableContext, compare_ablations, metric_heading
+from multiflow.results.tables.method_ranks import RANKED_METRICS
 from multiflow.results.tables.significance import LEVEL
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["changes", "compared_experiments", "plot_ablations"]
 
-_METRICS = ("sample_auroc", "image_auroc", "aupro", "pixel_auroc")
 _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 2.1, 2.25, 0.18, 0.95, 0.55
 _ROW, _LINE = 0.45, 0.115  # inches of a row that has two lines of changes, and of a further line
 _WRAP, _LINES = 38, 4  # characters, lines
@@ -77,13 +77,13 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
     }
     count = max(len(rows), 1)
     height = _ROW + _LINE * max(0, *(len(lines) - 2 for lines in texts.values()), 0)
-    sheet = Sheet(_LEFT + len(_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
+    sheet = Sheet(_LEFT + len(RANKED_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
     references = list(dict.fromkeys(rows.values()))
     other = references[0] if len(references) == 1 else "the experiment in brackets"
     sheet.text(0.1, 0.1, f"Difference to {other}, paired by class", fontsize=10, weight="bold")
     results, classes = Results(metrics), len(context.classes)
     tests = compare_ablations(metrics, context)
-    for index, metric in enumerate(_METRICS):
+    for index, metric in enumerate(RANKED_METRICS):
         axes = sheet.axes(_LEFT + index * (_WIDTH + _GAP), _TOP, _WIDTH, count * height)
         axes.set_title(metric_heading(metric), pad=4)
         axes.set(ylim=(count - 0.5, -0.5), xlabel="percentage points")
