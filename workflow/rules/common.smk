@@ -25,6 +25,7 @@ from multiflow.base.tensors import read_provenance
 from multiflow.base.warned import logged_warnings
 from multiflow.config import load_config, write_configuration
 from multiflow.datasets import annotations_sha256, flip_row, read_digests, read_doubts
+from multiflow.foreground.settings import NETWORKS
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
 from multiflow.results.tables import table_runs
 
@@ -43,7 +44,7 @@ wildcard_constraints:
     experiment="|".join(RUN.experiments),
     seed=r"\d+",
     features="|".join(RUN.features) or "none",
-    segmentation="mvanet|threshold",
+    segmentation="|".join(NETWORKS),
     network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
@@ -143,10 +144,16 @@ def backbone_read(wildcards):
     return expand(rules.fetch_weights.output.weights, network=RUN.features[wildcards.features].backbone)
 
 
+def segmenter_digest(wildcards):
+    """The checksum of the weights of a method of segmentation; None for one without a network."""
+    network = NETWORKS[wildcards.segmentation]
+    return weights_digest(network) if network else None
+
+
 def segmenter_read(wildcards):
     """The weights of a method of segmentation; none for one without a network."""
-    names = ["mvanet"] if wildcards.segmentation == "mvanet" else []
-    return expand(rules.fetch_weights.output.weights, network=names)
+    network = NETWORKS[wildcards.segmentation]
+    return expand(rules.fetch_weights.output.weights, network=[network] if network else [])
 
 
 def exclude_failed_gpus(wildcards, attempt):

@@ -16,14 +16,16 @@ rule segment_foreground:
         "../../envs/multiflow.yaml"
     threads: RUN.compute.threads
     resources:
-        gpu=lambda wildcards: int(RUN.compute.device != "cpu" and wildcards.segmentation == "mvanet"),
+        gpu=lambda wildcards: int(
+            RUN.compute.device != "cpu" and NETWORKS[wildcards.segmentation] is not None
+        ),
         # Measured on a CPU: 4.7 GB with one image at 1280 px.
         mem_mb=lambda wildcards, attempt: (5000 + 3000 * RUN.segmentation.batch_size) * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
         slurm_extra=exclude_failed_gpus,
     params:
         pictures=digest("pictures"),
-        weights=lambda wildcards: weights_digest("mvanet") if wildcards.segmentation == "mvanet" else None,
+        weights=segmenter_digest,
         segmentation=lambda wildcards: RUN.segmentation.deciding(wildcards.segmentation),
     message:
         "segmenting the foreground of {wildcards.class_name}"

@@ -6,8 +6,9 @@ from multiflow.base.job import job
 from multiflow.config import load_config
 from multiflow.features.pretrained import fetch_weights
 from multiflow.foreground.mvanet import fetch_mvanet
+from multiflow.foreground.settings import Segmentation
 
 with job(snakemake.log[0], mark=True):
-    run, network = load_config(snakemake.config), snakemake.wildcards.network
-    fetch = fetch_mvanet if network == "mvanet" else fetch_weights
-    fetch(run.networks[network], Path(snakemake.output.weights))
+    network = load_config(snakemake.config).networks[snakemake.wildcards.network]
+    fetch = fetch_mvanet if isinstance(network, Segmentation) else fetch_weights
+    fetch(network, Path(snakemake.output.weights))

@@ -16,7 +16,7 @@ from multiflow.config.blocks import ExperimentEntry, Keep, Tables
 from multiflow.config.problems import problem_lines
 from multiflow.datasets.settings import Dataset
 from multiflow.features.settings import FeatureSet, Pretrained
-from multiflow.foreground.settings import Foreground, Segmentation
+from multiflow.foreground.settings import NETWORKS, Foreground, Segmentation
 from multiflow.methods import load_method
 from multiflow.methods.contract import Method
 from multiflow.methods.experiment import Experiment, title_of
@@ -245,7 +245,7 @@ class Config(Block):
     @property
     def networks(self) -> dict[str, Pretrained | Segmentation]:
         """What says where the weights of a network come from, by the network's name."""
-        networks: dict[str, Pretrained | Segmentation] = {"mvanet": self.segmentation}
+        networks: dict[str, Pretrained | Segmentation] = {name: self.segmentation for name in NETWORKS.values() if name}
         return networks | {network.backbone: network for _, network in self._pretrained()}
 
     @property
@@ -302,7 +302,7 @@ class Config(Block):
             self.experiment(name, class_name) for name in self.experiments for class_name in self.classes_of(name)
         ]
         names = [self.features[name].backbone for experiment in experiments for name in experiment.needs.features]
-        names += ["mvanet" for experiment in experiments if experiment.segmentation == "mvanet"]
+        names += filter(None, (NETWORKS[experiment.segmentation or "threshold"] for experiment in experiments))
         names += [network.backbone for experiment in experiments for network in experiment.needs.weights]
         return list(dict.fromkeys(names))
 

@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from multiflow.base.paths import PathText
 from multiflow.base.settings import NEUTRAL, SCORING, Block, Sha256
 
-__all__ = ["Foreground", "Segmentation"]
+__all__ = ["NETWORKS", "Foreground", "Segmentation"]
+
+NETWORKS: dict[str, str | None] = {"threshold": None, "mvanet": "mvanet"}
+"""The pretrained network that each method of segmentation runs, if any."""
 
 
 class Segmentation(Block):
