@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from multiflow.base.errors import InputError
-from multiflow.cluster.plan import count_images, load_costs, plan, render_plan, written_bytes
+from multiflow.cluster.costs import load_costs
+from multiflow.cluster.plan import count_images, plan, render_plan, written_bytes
 from multiflow.config import Config, load_config, read_overlays
 from multiflow.features.cost import _measure_backbone
 

@@ -9,16 +9,14 @@ the times of its jobs, they take the place of both.
 from __future__ import annotations
 
 import csv
-import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from multiflow.base.errors import InputError
+from multiflow.cluster.costs import ON_GPU, UnitCost, load_costs
 from multiflow.config import Config
 from multiflow.datasets import layout
 from multiflow.features.cost import feature_cost
@@ -27,7 +25,7 @@ from multiflow.methods.contract import Cost, Images
 from multiflow.methods.experiment import Experiment
 from multiflow.methods.hooks import ask
 
-__all__ = ["ON_GPU", "Job", "Run", "UnitCost", "count_images", "load_costs", "plan", "render_plan", "written_bytes"]
+__all__ = ["Job", "Run", "count_images", "plan", "render_plan", "written_bytes"]
 
 Run = tuple[str, str, int]
 """Experiment, class and seed."""
@@ -40,24 +38,6 @@ _TYPICAL = (7293 / 30, 22917 / 30)
 _MASK_BYTES = 4  # of a compressed segmentation, for each pixel of its side: it grows with the outline
 _TABLE_BYTES = 300  # of an image's row in the samples table, and of its compressed ground truth
 _METRICS_BYTES = 4000  # of a run's JSON
-
-ON_GPU = "measured on a GPU"
-"""Kind of a cost that `make bench-gpu` found."""
-
-
-@dataclass(frozen=True)
-class UnitCost:
-    """One line of ``costs.csv``.
-
-    Args:
-        value: seconds, or TFLOP/s.
-        kind: ``measured``, ``assumed``, or :data:`ON_GPU`.
-        source: on what, and how.
-    """
-
-    value: float
-    kind: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -98,34 +78,6 @@ class Job:
         """What jobs have in common that are submitted together, as ``groups`` in the profile says."""
         rule = "train_model" if self.rule == "score_samples" else self.rule
         return rule, self.variant, self.class_name
-
-
-def load_costs(gpu: Path | None = None) -> dict[str, UnitCost]:
-    """The costs that the package knows, by name.
-
-    Args:
-        gpu: what ``benchmarks/gpu.py`` wrote on a GPU, where that was run: its rates replace what is assumed.
-
-    Raises:
-        InputError: the file holds something else.
-    """
-    with (files("multiflow.cluster") / "costs.csv").open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    costs = {row["name"]: UnitCost(float(row["value"]), row["kind"], row["source"]) for row in rows}
-    if gpu is None or not gpu.is_file():
-        return costs
-    try:
-        found = json.loads(gpu.read_text(encoding="utf-8"))
-        rates = {name: float(value) for name, value in found["costs"].items()}
-        if not all(name in costs and 0 < value < math.inf for name, value in rates.items()):
-            raise ValueError(f"costs {rates}")
-        measured = {name: UnitCost(value, ON_GPU, str(found["device"])) for name, value in rates.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise InputError(
-            f"{gpu}: expected the rates that `make bench-gpu` writes, found others ({' '.join(str(error).split())}); "
-            "run it again, or delete the file"
-        ) from None
-    return costs | measured
 
 
 def count_images(config: Config) -> tuple[dict[str, Images], str]:

@@ -27,7 +27,8 @@ def add_parsers(tools: Any) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
-    from multiflow.cluster.plan import load_costs, render_plan
+    from multiflow.cluster.costs import load_costs
+    from multiflow.cluster.plan import render_plan
     from multiflow.results.tables import table_runs, tables_of
 
     config = config_of_files(chosen.configs)
