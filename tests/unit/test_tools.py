@@ -176,13 +176,13 @@ def test_the_tables_of_a_run_come_from_the_configuration_that_it_wrote(
     (folder / "configuration.yaml").write_text(yaml.safe_dump(values))
     assert main(["tables", "--run", "mine"]) == 0
     assert "0 of 1500 runs are finished." in capsys.readouterr().out
-    assert (folder / "tables/table1.csv").is_file()
+    assert (folder / "tables_so_far/table1.csv").is_file()
     # A copy of a run is another run, whatever name is in its configuration.
-    shutil.copytree(folder, checkout / "results/copied", ignore=shutil.ignore_patterns("tables"))
-    shutil.rmtree(folder / "tables")
+    shutil.copytree(folder, checkout / "results/copied", ignore=shutil.ignore_patterns("tables_so_far"))
+    shutil.rmtree(folder / "tables_so_far")
     assert main(["tables", "--run", "copied"]) == 0
-    assert (checkout / "results/copied/tables/table1.csv").is_file()
-    assert not (folder / "tables").exists()
+    assert (checkout / "results/copied/tables_so_far/table1.csv").is_file()
+    assert not (folder / "tables_so_far").exists()
     shutil.rmtree(checkout / "results/copied")
     capsys.readouterr()
     assert main(["tables", "--run", "yours"]) == 1
