@@ -42,6 +42,7 @@ def test_each_experiment_that_gets_no_batch_is_one_line(tmp_path: Path, monkeypa
             "rest": {"training": {"drop_last": False}},
             "images": {"method": "cflow"},
             "few_images": {"method": "cflow", "training": {"image_batch": 9}},
+            "padim": {"method": "anomalib", "model": "Padim", "training": {"batch_size": 10}},
             "elsewhere": {"classes": ["nut"], "training": {"epochs": 7}},
         },
     )
@@ -52,8 +53,9 @@ def test_each_experiment_that_gets_no_batch_is_one_line(tmp_path: Path, monkeypa
         "training.batch_size or set training.drop_last: false",
         "images on thing: train: expected at least training.image_batch = 32 images, found 9; lower "
         "training.image_batch or set training.drop_last: false",
+        "padim on thing: train: expected at least training.batch_size = 10 images, found 9; lower it",
     ]
-    for name in ("multiflow", "wide", "images"):
+    for name in ("multiflow", "wide", "images", "padim"):
         for seed in run.seeds:
             model = tmp_path / f"results/{run.run}/imported/{name}/thing/seed{seed}.safetensors"
             model.parent.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,10 @@ class AnomalibMethod:
         found = entry(settings.model)
         return found.heading, f"{found.reference} (by {self.reference})"
 
+    def check_samples(self, settings: AnomalibSettings, samples: int, views: int, place: str) -> None:
+        """There must be one batch."""
+        settings.training.check(samples * views, place)
+
     def train(self, samples: Samples, settings: AnomalibSettings, seed: int, work: Work) -> Model:
         """Train a model; see :func:`multiflow.methods.anomalib.training.train_anomalib`."""
         from multiflow.methods.anomalib.training import train_anomalib

@@ -11,7 +11,6 @@ from anomalib.data import ImageBatch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from multiflow.base.errors import InputError
 from multiflow.methods.anomalib.building import Built
 from multiflow.methods.anomalib.settings import Settings
 from multiflow.methods.contract import Samples
@@ -26,13 +25,8 @@ def read_pictures(samples: Samples, settings: Settings, work: Work) -> Tensor:
     Raises:
         InputError: there are fewer than a batch.
     """
-    size, batch = settings.image_size, settings.training.batch_size
-    count, views = len(samples) * len(samples.cameras), len(samples.cameras)
-    if count < batch:
-        raise InputError(
-            f"{samples.class_name}: train: expected at least training.batch_size = {batch} images, found {count}; "
-            "lower it"
-        )
+    size, count, views = settings.image_size, len(samples) * len(samples.cameras), len(samples.cameras)
+    settings.training.check(count, samples.class_name)
     pictures = torch.empty(count, size, size, 3, dtype=torch.uint8)
     progress = work.progress("read", len(samples), "samples")
     for index, sample in enumerate(samples):

@@ -36,6 +36,18 @@ class Training(Block):
         5, ge=1, description="Epochs between two checkpoints that a killed job resumes from.", json_schema_extra=NEUTRAL
     )
 
+    def check(self, images: int, place: str) -> None:
+        """There must be one batch, however models take a smaller one.
+
+        Raises:
+            InputError: there are fewer images.
+        """
+        if images < self.batch_size:
+            raise InputError(
+                f"{place}: train: expected at least training.batch_size = {self.batch_size} images, found {images}; "
+                "lower it"
+            )
+
 
 class Settings(Block):
     """A model of the library anomalib, trained by Lightning on single views."""
