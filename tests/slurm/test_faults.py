@@ -234,7 +234,7 @@ def test_a_corrupt_file_is_one_line_and_made_again_when_deleted(checkout: SlurmC
     [
         ("gpu node1", "CUDA error: uncorrectable ECC error encountered"),
         # Its driver has failed: nothing is computed on the CPU instead.
-        ("no-cuda node1", "compute.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=0 names one; "),
+        ("no-cuda node1", "compute.device: CUDA finds no GPU, but CUDA_VISIBLE_DEVICES=0 names one ("),
     ],
 )
 def test_a_gpu_that_fails(checkout: SlurmCheckout, finished: Checkout, order: str, reason: str) -> None:
