@@ -165,7 +165,7 @@ def test_the_check_looks_at_nodes_and_submits_nothing_else(cluster: Cluster, tmp
     assert result.returncode == 1
     lines = [line for line in result.stdout.splitlines() if line.startswith(("ok  ", "FIX "))]
     (problem,) = [line for line in lines if line.startswith("FIX ")]
-    assert "CUDA sees no GPU" in problem, "this cluster's GPUs are pretended"
+    assert "CUDA does not compute on the GPU" in problem, "this cluster's GPUs are pretended"
     for text in ("version: Slurm", "train_model: 1 GPU", "node of gpu with GPU", "node of cpu without GPU"):
         assert any(line.startswith(f"ok   {text}") for line in lines), text
     jobs = [job["JobName"] for job in cluster.jobs() if job["WorkDir"] == str(checkout.folder)]
@@ -218,7 +218,7 @@ def test_what_a_node_sees(site: Cluster, tmp_path: Path) -> None:
     cpu, gpu = "node of cpu without GPU", "node of gpu with GPU"
     assert found == [(cpu, True), (cpu, True), (gpu, True), (gpu, True), (gpu, False)]
     assert "environment imported, Python 3." in findings[1].text
-    assert "CUDA sees no GPU" in findings[4].text
+    assert "CUDA does not compute on the GPU" in findings[4].text
     assert re.search(r"CUDA_VISIBLE_DEVICES=[01]\)", findings[4].text), "the job was not given the node's GPU"
     assert list(tmp_path.glob(".site-check-*")) == []
 
