@@ -497,3 +497,9 @@ print({{"torch", "numpy", "pandas", "PIL", "h5py", "sklearn", "timm"}} & set(sys
         [sys.executable, "-c", code], cwd=CONFIG.parent, env={"PYTHONPATH": "src"}, capture_output=True, text=True
     )
     assert found.stdout == "set()\n", found.stdout + found.stderr
+
+
+def test_a_rule_of_a_whole_block_is_named_by_the_block() -> None:
+    with pytest.raises(InputError) as caught:
+        changed(experiments={"mine": {"method": "anomalib", "model": "Patchcor"}})
+    assert caught.value.problems[0].startswith("config: experiments.mine: model: anomalib has no Patchcor (did")

@@ -11,7 +11,8 @@ def problem_lines(error: ValidationError, prefix: str = "") -> list[str]:
     """One line per problem of a validation error."""
     lines = []
     for problem in error.errors():
-        place = prefix + ".".join(str(part) for part in problem["loc"])
+        # A rule of a whole block names no key of it.
+        place = (prefix + ".".join(str(part) for part in problem["loc"])).removesuffix(".")
         if problem["type"] == "value_error":
             lines.append(f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"]))
         elif problem["type"] == "extra_forbidden":
