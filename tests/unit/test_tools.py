@@ -213,7 +213,8 @@ def test_a_plan_for_one_table_counts_its_runs_alone(checkout: Path, capsys: pyte
 
 @pytest.mark.parametrize("typed", ["~/a b", "$HOME/lot $5", 'it\'s "one" `of` $(many) # here', r"back\slash"])
 def test_make_hands_paths_over_as_they_were_typed(program: Callable[[str], str], typed: str) -> None:
-    command = [program("make"), "-n", "inspect", f"MODEL={typed}", f"PHOTOS={typed}"]
+    # Below `make test`, make would print the directory that it leaves as its last line.
+    command = [program("make"), "--no-print-directory", "-n", "inspect", f"MODEL={typed}", f"PHOTOS={typed}"]
     result = subprocess.run(command, cwd=CONFIG.parent, capture_output=True, text=True, check=True)
     line = result.stdout.splitlines()[-1]
     assert shlex.split(line)[-2:] == [typed, typed]
