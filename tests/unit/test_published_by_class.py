@@ -36,7 +36,7 @@ CLASSES = {"mvtec-ad": 15, "btad": 3}
 CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 
 
-def config_of(collection: str, **dataset: Any) -> Config:
+def config_of(collection: str, published_as: str | None = None, **dataset: Any) -> Config:
     """A run of CFLOW-AD by the last epoch and by the best on the test set."""
     values = yaml.safe_load(CONFIG.read_text())
     values["dataset"] |= {"name": "Textures", "cameras": ["C1"], "flips": None, "published": collection}
@@ -47,6 +47,7 @@ def config_of(collection: str, **dataset: Any) -> Config:
         "selected": {
             "base": "cflow",
             "heading": "Selected",
+            "published_as": published_as,
             "evaluation": {"select": "best_on_test", "aupro": "linear"},
         },
     }
@@ -158,6 +159,14 @@ def test_the_comparison_names_its_source_and_is_of_the_method_of_that_name() -> 
     numbers, *_ = comparison_tables(comparison, context)
     assert any("WACV 2022" in note and "best epoch on the test set" in note for note in numbers.notes)
     assert table_experiments("comparison", context) == ["cflow", "selected"]
+    both = table_context(config_of("mvtec-ad", "CFLOW-AD"))
+    comparison = compare_with_paper(metrics, both)
+    assert comparison is not None
+    assert {cell.experiment for cell in comparison.cells} == {"cflow", "selected"}
+    misspelt = table_context(config_of("mvtec-ad", "Cflow"))
+    numbers, *_ = comparison_tables(compare_with_paper(metrics, misspelt), misspelt)
+    known = "CFLOW-AD, CFLOW-AD (ResNet-18), AD-CLSCNFs"
+    assert f"Selected is compared with nothing: there is no published column Cflow, only {known}." in numbers.notes
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,15 @@ class ExperimentEntry(Block):
         "`methods`.",
     )
     base: Name | None = Field(
-        None, description="Another experiment, whose method and changes come first; not its heading, seeds and classes."
+        None,
+        description="Another experiment, whose method and changes come first; not its headings, seeds and classes.",
     )
     heading: Heading | None = Field(None, min_length=1, description="Its name in tables. Empty: its method's.")
+    published_as: Heading | None = Field(
+        None,
+        min_length=1,
+        description="The published column that its numbers are compared with. Empty: the one of its name in tables.",
+    )
     seeds: Unique[Seed] | None = Field(
         None, min_length=1, description="Seeds of this experiment. Empty: the run's `seeds`."
     )

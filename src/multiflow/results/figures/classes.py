@@ -158,7 +158,7 @@ def published_cells(metrics: DataFrame, context: TableContext) -> dict[str, dict
 def _headings(context: TableContext) -> list[str]:
     """Names of the run's methods as they were published, in the order of the tables."""
     return [
-        context.experiments[experiment].heading if experiment in context.experiments else heading
+        context.experiments[experiment].published_heading if experiment in context.experiments else heading
         for experiment, heading in context.methods.items()
     ]
 

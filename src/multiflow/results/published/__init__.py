@@ -21,6 +21,7 @@ __all__ = [
     "has_published",
     "published_by_class",
     "published_classes",
+    "published_methods",
     "published_protocol",
     "published_source",
     "read_published",
@@ -84,6 +85,12 @@ def published_classes(collection: str) -> dict[str, str]:
         for row in read_published(collection, table)
         if row["class"] != "average"
     }
+
+
+def published_methods(collection: str) -> tuple[str, ...]:
+    """Methods that have a column in a collection's tables, as printed, in that order."""
+    table = "table1" if has_published(collection, "table1") else "averages"
+    return tuple(dict.fromkeys(row["method"] for row in read_published(collection, table)))
 
 
 def published_by_class(collection: str) -> bool:

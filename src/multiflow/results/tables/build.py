@@ -227,7 +227,7 @@ def _published_by_method(name: str, context: TableContext, key: str) -> dict[str
 
 def _method_columns(published: list[str], context: TableContext) -> tuple[Column, ...]:
     """Published methods in the paper's order, then the measured ones."""
-    measured = {context.experiments[name].heading for name in context.methods if name in context.experiments}
+    measured = {context.experiments[name].published_heading for name in context.methods if name in context.experiments}
     measured |= set(context.methods.values())
     columns = [
         Column(f"{method}_published", method, "(published)" if method in measured else "", published=True)

@@ -142,10 +142,9 @@ def compare_with_paper(metrics: DataFrame, context: TableContext) -> Comparison 
 
 def _side_by_side(table: Table, context: TableContext) -> Iterator[ComparedCell]:
     """Pairs of a published and a measured column of the same metric or method."""
-    headings = {
-        column.key: context.experiments[column.key].heading if column.key in context.experiments else column.heading
-        for column in table.columns
-    }
+    headings = {column.key: column.heading for column in table.columns}
+    for key in headings.keys() & context.experiments.keys():
+        headings[key] = context.experiments[key].published_heading
     for row in table.rows:
         for published_column, published in zip(table.columns, row.numbers, strict=True):
             for column, measured in zip(table.columns, row.numbers, strict=True):

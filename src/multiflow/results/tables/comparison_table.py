@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multiflow.results.metric_names import metric_heading
-from multiflow.results.published import published_source
+from multiflow.results.published import published_methods, published_source
 from multiflow.results.tables.catalog import main_table, table_experiments, table_place
 from multiflow.results.tables.comparison import NOT_COMPARABLE, ComparedCell, ComparedEffect, Comparison, summary_line
 from multiflow.results.tables.context import TableContext, class_heading
@@ -154,6 +154,7 @@ def _notes(comparison: Comparison, context: TableContext) -> tuple[str, ...]:
         *doubt_notes(context),
         *departure_notes(_compared(comparison, context), context),
         *left_out_notes(table_experiments("comparison", context), context),
+        *_unpublished_notes(context.published, context),
         f"{DAGGER} Published: {published_source(context.published, main_table(context))}.",
         f"Limit: the largest difference that passes a two-sided test at {_CHANCE}: {WELCH} where both numbers have a "
         "std; where one has none (a single seed; a number published without std), it counts as one more run of the "
@@ -166,6 +167,17 @@ def _notes(comparison: Comparison, context: TableContext) -> tuple[str, ...]:
         "Each number counts once: the averages of the tables by class and the default's rows of the ablation tables "
         "repeat the tables of averages.",
     )
+
+
+def _unpublished_notes(collection: str, context: TableContext) -> list[str]:
+    """An overlay may name a column that another data set has, and a name may be misspelt: both are said."""
+    known = published_methods(collection)
+    return [
+        f"{heading} is compared with nothing: there is no published column {context.experiments[name].published_as}, "
+        f"only {', '.join(known)}."
+        for name, heading in context.methods.items()
+        if context.experiments[name].published_as not in ("", *known)
+    ]
 
 
 def _compared(comparison: Comparison, context: TableContext) -> list[str]:

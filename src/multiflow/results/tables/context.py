@@ -43,6 +43,7 @@ class ExperimentContext:
         class_facts: the same on classes for which it has settings of its own.
         departures: where its settings are not the paper's, in words; printed where published numbers of its method
             stand beside it.
+        published_as: the published column that its numbers are compared with; empty: the one of its heading.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,12 @@ class ExperimentContext:
     facts: Mapping[str, str] = field(default_factory=dict)
     class_facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     departures: tuple[str, ...] = ()
+    published_as: str = ""
+
+    @property
+    def published_heading(self) -> str:
+        """The published column that its numbers are compared with."""
+        return self.published_as or self.heading
 
     def contradiction(self, row: AblationRow) -> str | None:
         """What of the experiment, in words, is not as a row says; None where it is this row on all of its classes."""
@@ -152,6 +159,7 @@ def table_context(config: Config) -> TableContext:
                 facts=experiment_facts(experiment, views),
                 class_facts=facts_by_class(config, name),
                 departures=departures(config, name) if config.dataset.published is not None else (),
+                published_as=config.experiments[name].published_as or "",
             )
             for name, experiment in resolved.items()
         },

@@ -173,7 +173,9 @@ def _published_methods(name: str, context: TableContext) -> list[str]:
     assert context.published is not None
     published = {row["method"] for row in read_published(context.published, name)}
     return [
-        own for own in context.methods if own in context.experiments and context.experiments[own].heading in published
+        own
+        for own in context.methods
+        if own in context.experiments and context.experiments[own].published_heading in published
     ]
 
 
