@@ -76,6 +76,10 @@ rule check_site:
         pass
 
 
+# After all rules: no table has the name of one.
+include: "workflow/rules/targets.smk"
+
+
 onstart:
     prepare_jobs()
     write_configuration(config, RUN.folder, latest=True)

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,8 +48,11 @@ def test_warnings_are_counted_on_the_screen_by_kind(tmp_path: Path, capsys: pyte
         f"301 warnings in {log}",
     ]
     # A cluster's jobs have a screen that nobody sees: their logs are counted when the run ends.
-    assert list(logged_warnings([log, tmp_path / "absent.log"], before)) == [f"301 warnings in {log}"]
-    assert not list(logged_warnings([log], time.time() + 60))
+    absent = str(tmp_path / "absent.log")
+    remote, local = (SimpleNamespace(is_local=is_local, log=[str(log), absent]) for is_local in (False, True))
+    assert list(logged_warnings([remote, local, remote], before)) == [f"301 warnings in {log}"]
+    assert not list(logged_warnings([local], before))
+    assert not list(logged_warnings([remote], time.time() + 60))
     with job(log):
         logger.info("nothing to warn of")
     assert capsys.readouterr().err == ""

@@ -19,6 +19,7 @@ import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment
 
+from multiflow.base.markup import as_typed
 from multiflow.config import load_config
 from multiflow.methods.multiflow import MultiFlowMethod
 from multiflow.results.pages import write_runs_page, write_table_page
@@ -182,7 +183,9 @@ class Nearest:
 
 def report_text(name: str, **values: Any) -> str:
     """A text of the report as HTML, made as Snakemake makes it; nothing in it is wrong reStructuredText."""
-    template = Environment(trim_blocks=True, lstrip_blocks=True).from_string((REPORT / name).read_text())
+    environment = Environment(trim_blocks=True, lstrip_blocks=True)
+    environment.filters["as_typed"] = as_typed
+    template = environment.from_string((REPORT / name).read_text())
     links = "\n\n.. _runs.html: a\n.. _metrics.csv: b\n"
     settings = {"report_level": 1, "halt_level": 2, "warning_stream": False}
     parts = publish_parts(template.render(**values) + links, writer="html", settings_overrides=settings)
@@ -219,6 +222,22 @@ def test_no_text_of_the_report_names_a_method_or_a_data_set() -> None:
     for path in REPORT.glob("*.rst"):
         text = path.read_text().removeprefix("Multi-Flow Bench")
         assert not re.search(r"multi-?flow|\bflow\b|backbone|real-?iad|\bfive\b|Kruse", text, re.IGNORECASE), path.name
+
+
+CAPTIONS = ("anomaly_maps.rst", "classes.rst", "detection.rst", "foreground.rst", "illustration.rst")
+
+
+@pytest.mark.parametrize(
+    "name", ["a\\b* _x_ `q` |p|", "*all*", "`x`_", "thing_", "ends in ** ", "- :a: 1", "http://a.b", "\\"]
+)
+def test_captions_print_names_as_typed(name: str) -> None:
+    context = {"dataset": name, "published": None}
+    params = SimpleNamespace(heading=name, context=context, evaluation={"sample_score": "max"}, reading="Read.")
+    wildcards = SimpleNamespace(class_name="nut_", experiment="mine_")
+    for caption in CAPTIONS:
+        text = report_text(caption, snakemake=SimpleNamespace(params=params, wildcards=wildcards))
+        assert name.strip() in text.partition(". ")[0], caption
+        assert caption == "classes.rst" or " nut_" in text, caption
 
 
 def test_a_table_is_explained_in_its_methods_words() -> None:

@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["CITATION.cff", "Snakefile", "config", "envs", "profiles", "src", "workflow", "slurm"]
+DATASET = r"Parts a\b_ *"  # as a user may call them
 TIMEOUT = 600  # s; a workflow that hangs fails instead
 
 
@@ -93,7 +94,7 @@ def small_run() -> dict[str, Any]:
     """The smallest run on rendered parts that has two classes, two seeds and four experiments."""
     return {
         "run": "small",
-        "dataset": {"image_folder": "realiad_128"},
+        "dataset": {"name": DATASET, "image_folder": "realiad_128"},
         "rendering": {"image_size": 128, "train": 4, "test_ok": 2, "test_ng": 2, "samples_per_pixel": 1},
         "features": {"lite0": {"image_size": 128}},
         "segmentation": {"image_size": 128},

@@ -140,10 +140,17 @@ def test_scores_that_are_wrong_are_one_line_and_nothing_is_written(finished: Che
 
 def test_methods_and_tables_that_are_not_there_are_one_line_each(rendered: Checkout) -> None:
     (rendered.folder / "fails.py").write_text("import nothing_of_that_name\n")
+    ablation = 'ablations = {"validate": Ablation("", "", (), (), (), {"mine": AblationRow((), {})}, "mine")}'
+    (rendered.folder / "ablated.py").write_text(
+        "from multiflow.methods.ablation import Ablation, AblationRow\n"
+        + recipe("my_detector.py").replace("    Settings = Settings\n", f"    Settings = Settings\n    {ablation}\n")
+    )
+    ablated = {"method": "ablated.py:NearestNeighbour", "features": "lite0"}
     for overlay, words in (
         ({"experiments": {"mine": {"method": "patchcor"}}}, "experiments.mine.method: there is no patchcor"),
         ({"experiments": {"mine": {"method": "no.such:Thing"}}}, "experiments.mine.method: no.such:Thing: cannot be"),
         ({"experiments": {"mine": {"method": "fails.py:Thing"}}}, "No module named 'nothing_of_that_name'"),
+        ({"experiments": {"mine": ablated}}, "methods: an ablation table has the name validate, which is that of a"),
         ({"tables": {"methods": ["mine"]}}, "tables.methods: there is no experiment mine"),
     ):
         result = rendered.run([*OVERLAYS, rendered.write_config(overlay, "wrong.yaml")], "-n")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import Checkout, small_run, without
+from checkout import DATASET, Checkout, small_run, without
 
 PARTS = ("stud_brick", "coin_cell")
 EXPECTED_METRICS = {
@@ -115,6 +115,11 @@ def test_figures_are_pictures(rendered: Checkout) -> None:
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
         assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF"), name
+
+
+def test_the_report_prints_names_as_typed(rendered: Checkout) -> None:
+    report = (rendered.folder / "results/small/report.html").read_text(errors="ignore")
+    assert f"<strong>Every class of {json.dumps(DATASET)[1:-1]} at a glance</strong>" in report
 
 
 def test_the_background_that_is_ignored_shares_the_model_and_changes_scores(rendered: Checkout) -> None:

@@ -56,9 +56,9 @@ def forget_forced():
 
 
 def show_warnings():
-    """Jobs on this machine have said theirs on this screen; those on a cluster have not."""
+    """Jobs on a cluster have said their warnings on no screen."""
     if workflow.non_local_exec:
-        for line in logged_warnings(sorted(Path(RESULTS, "logs").rglob("*.log")), STARTED):
+        for line in logged_warnings(workflow.dag.jobs, STARTED):
             print(line, file=sys.stderr)
 
 

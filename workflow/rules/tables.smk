@@ -50,17 +50,6 @@ rule make_table:
         "../scripts/make_table.py"
 
 
-# `snakemake table1` runs what Table 1 shows and no more; likewise for every other table.
-for name in TABLES:
-
-    rule:
-        name:
-            name
-        input:
-            expand(rules.make_table.output, table=name),
-        localrule: True
-
-
 rule compare_ablations:
     input:
         runs=lambda wildcards: metrics_shown("ablation_tests"),

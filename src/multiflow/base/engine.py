@@ -11,6 +11,7 @@ from typing import Any
 
 from multiflow.base.checksums import stored_checksum
 from multiflow.base.errors import InputError
+from multiflow.base.markup import as_typed
 
 __all__ = ["ONCE", "adapt_snakemake"]
 
@@ -20,7 +21,8 @@ ONCE = "to be made again"
 
 
 def adapt_snakemake(workflow: Any) -> None:
-    """Change how Snakemake starts jobs, and what it compares and records; called when the rules are read.
+    """Change how Snakemake starts jobs, what it compares and records, and what captions can call; called when the rules
+    are read.
 
     Args:
         workflow: Snakemake's own object.
@@ -33,6 +35,7 @@ def adapt_snakemake(workflow: Any) -> None:
     _start_from_environment(Path(workflow.basedir))
     _compare_stored_checksums(files._IOFile)
     _record_parameters(jobs.Job, workflow)
+    _filter_names_in_captions(workflow)
 
 
 def _start_from_environment(checkout: Path) -> None:
@@ -97,3 +100,17 @@ def _record_parameters(job: Any, workflow: Any) -> None:
         return await postprocess(self, *arguments, error=error, **options)
 
     job.reset_params_and_resources, job.postprocess = reset_params_and_resources, settled
+
+
+def _filter_names_in_captions(workflow: Any) -> None:
+    """Give the texts of the report the filter ``as_typed``: Snakemake lets them import nothing.
+
+    It is added when a report is made, since jobs and rules need no Jinja.
+    """
+    create = workflow.create_report
+
+    def create_report(*arguments: Any, **options: Any) -> Any:
+        import_module("jinja2.filters").FILTERS["as_typed"] = as_typed
+        return create(*arguments, **options)
+
+    workflow.create_report = create_report

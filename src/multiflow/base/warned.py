@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 __all__ = ["WarningCounter", "logged_warnings"]
 
@@ -37,14 +38,14 @@ class WarningCounter(logging.Handler):
             yield _counted(sum(self._counts.values()), log)
 
 
-def logged_warnings(logs: Iterable[Path], since: float) -> Iterator[str]:
-    """A line for every log with warnings, for jobs whose screen nobody sees.
+def logged_warnings(jobs: Iterable[Any], since: float) -> Iterator[str]:
+    """A line for every log with warnings of a job on a cluster, whose screen nobody sees.
 
     Args:
-        logs: of jobs, as :func:`multiflow.base.job.job` writes them.
+        jobs: Snakemake's; those of local rules have said their warnings on this machine.
         since: logs that were written before are passed by, seconds since 1970.
     """
-    for log in logs:
+    for log in sorted({Path(log) for job in jobs if not job.is_local for log in job.log}):
         if log.is_file() and log.stat().st_mtime >= since and (count := len(_LOGGED.findall(log.read_bytes()))):
             yield _counted(count, log)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from multiflow.base.errors import InputError
@@ -176,9 +177,14 @@ def tables_of(config: Config) -> list[str]:
     """Names of a run's tables: the numbered ones first.
 
     Raises:
-        InputError: two methods have an ablation table of one name, or a method one of a name that is taken.
+        InputError: two methods have an ablation table of one name, or a method one of a name that is taken or that
+            files cannot have.
     """
     own, ablations = [*method_tables(config.dataset.published), DEFECT_TYPES], ablations_of(config)
+    if wrong := [name for name in ablations if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name)]:
+        raise InputError(
+            f"methods: expected ablation tables with names of letters, digits, _ and -, found {wrong[0]!r}; rename it"
+        )
     if taken := [name for name in ablations if name in own or name in _OTHER_FILES]:
         raise InputError(f"methods: an ablation table has the name {taken[0]}, which is taken; rename it")
     names = [*ablations, *own]
