@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -18,6 +20,7 @@ from table_runs import context, measured
 from multiflow.config.blocks import ExperimentEntry
 from multiflow.datasets.settings import Dataset
 from multiflow.results.figures import classes, training
+from multiflow.results.figures import fonts as figure_fonts
 from multiflow.results.figures.classes import DETECTION, plot_classes
 from multiflow.results.figures.training import plot_training_classes
 from multiflow.results.pages import write_table_page
@@ -33,6 +36,7 @@ NAMES = (
     '_"quoted" `so` a--b---c',
     "<script>alert(1)</script> & [*]",
     "# 100 % {{ name }} <% x %>",
+    "M5'' 'x' ,,y,,",
 )
 
 
@@ -69,7 +73,9 @@ def test_names_are_printed_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert not any(text.get_parse_math() for text in texts)
 
 
-def test_latex_takes_all_of_them(program: Callable[[str], str], tmp_path: Path) -> None:
+def test_latex_takes_all_of_them(
+    program: Callable[[str], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     program("pdflatex")
     if missing := missing_latex():
         pytest.skip(missing)
@@ -81,9 +87,35 @@ def test_latex_takes_all_of_them(program: Callable[[str], str], tmp_path: Path) 
         [(name, files[:1]) for name in NAMES] + [("all", files)], "; ".join(NAMES), tmp_path / "a.pdf", tmp_path / "log"
     )
     assert (tmp_path / "a.pdf").stat().st_size > 10_000
+    assert not caplog.messages
+    write_latex(make_table("table1", measured(), _named("螺 5'' Ω")), files[0])
+    write_pdf([("all", files[:1])], "a", tmp_path / "a.pdf", tmp_path / "log")
+    assert caplog.messages == [
+        f"{tmp_path / 'a.pdf'}: LaTeX's fonts lack Ω螺, printed there by their codes; the report and the tables in "
+        "HTML and CSV have them, and a name in Latin letters can be printed"
+    ]
+    assert escape("M5''x'") == "M5'{}'x'"
     assert escape("a--b---c") == "a-{}-b-{}-{}-c"
     # A defect type comes out of a file, which may hold anything.
     assert escape("a\tb\nc\x07 d\u00a0e") == r"a b c\mbox{U+0007} d e"
+
+
+@pytest.mark.parametrize("fonts", [["STIXGeneral.ttf"], []], ids=["another font", "none"])
+def test_letters_that_the_font_lacks_come_from_another_one_or_are_named(
+    fonts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(matplotlib.get_data_path(), "fonts/ttf")
+    monkeypatch.setattr(figure_fonts, "findSystemFonts", lambda: [str(folder / name) for name in fonts])
+    paths = tmp_path / "a.png", tmp_path / "a.pdf"
+    with warnings.catch_warnings(record=True) as seen:
+        plot_classes(measured(), DETECTION, _named("Lot ⓐ⎴"), *paths)  # of STIX, not of DejaVu
+    assert not seen
+    lacking = [] if fonts else [
+        f"{paths[0]}: no font of this machine has ⎴ⓐ, drawn as boxes; install one that has, such as one of Google's "
+        "Noto fonts (on Debian: apt-get install fonts-noto-cjk)"
+    ]  # fmt: skip
+    assert caplog.messages == lacking
+    assert (b"STIXGeneral" in paths[1].read_bytes()) == bool(fonts)
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "\x1b[31m", " ", "caf\udce9"])

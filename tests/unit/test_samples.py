@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,27 @@ def test_missing_folders_and_classes_say_what_there_is(tmp_path: Path) -> None:
     write_class(tmp_path)
     (problem,) = _problems(tmp_path, image_folder="realiad_512")
     assert "set dataset.image_folder" in problem
+
+
+def test_a_folder_that_is_not_there_is_one_problem_for_all_its_pictures(tmp_path: Path) -> None:
+    annotations, images = write_class(tmp_path), tmp_path / "realiad_1024"
+    (images / "thing").rename(images / "Thing")
+    wanted = f"{images}/thing: expected a folder with files of 21 views, such as {annotations}: train[0], found none; "
+    assert _problems(tmp_path) == [f"{wanted}there is Thing: rename one"]
+    (images / "Thing").rename(tmp_path / "elsewhere")
+    assert _problems(tmp_path) == [f"{wanted}unpack it there, or mend the paths"]
+    (tmp_path / "elsewhere").rename(images / "thing")
+    shutil.rmtree(images / "thing/NG/HS/S0007")
+    (images / "thing/OK/S0001/thing_0001_OK_C1_train2024.jpg").unlink()
+    records = json.loads(annotations.read_text())
+    records["test"][6]["mask_path"] = "masks/a.png"
+    annotations.write_text(json.dumps(records))
+    wanted = f"expected a folder with files of %d views, such as {annotations}: test[%d], found none"
+    assert [problem.partition(";")[0] for problem in _problems(tmp_path)] == [
+        f"{images}/thing/masks: {wanted % (1, 6)}",
+        f"{images}/thing/NG/HS/S0007: {wanted % (3, 9)}",
+        f"{annotations}: train[3]: {images}/thing/OK/S0001/thing_0001_OK_C1_train2024.jpg: no such file",
+    ]
 
 
 def test_warnings_for_masks_that_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

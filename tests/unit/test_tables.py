@@ -776,7 +776,7 @@ def test_measured_columns_stand_beside_published_ones_of_the_same_method(tmp_pat
     ]
 
 
-def test_which_tables_a_run_has_and_which_runs_they_show(tmp_path: Path) -> None:
+def test_which_tables_a_run_has_and_which_runs_they_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tables_of(configuration()) == list(TABLES)
     config = two_methods(tmp_path)
     shown = {
@@ -794,6 +794,10 @@ def test_which_tables_a_run_has_and_which_runs_they_show(tmp_path: Path) -> None
     assert "noise_none" not in {name for name, *_ in table_runs("table4", other)}
     with pytest.raises(ValueError, match="there is no table9"):
         table_runs("table9", config)
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiFlowMethod, "ablations", {"of all/parts": MULTI_FLOW_ABLATIONS["table4"]})
+        with pytest.raises(InputError, match=r"names of letters, digits, _ and -, found 'of all/parts'; rename it$"):
+            tables_of(config)
     # Without Multi-Flow there are no ablations of it.
     nearest = {"nearest": {"method": f"{tmp_path / 'nearest.py'}:Nearest"}}
     assert tables_of(configuration(experiments=nearest)) == [

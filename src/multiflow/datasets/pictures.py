@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from multiflow.base.errors import InputError
 
-__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content"]
+__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content", "similar_name"]
 
 SIXTEEN_BIT = {"I;16", "I;16B", "I;16L", "I;16N"}
 """Pillow's modes of 16-bit grey values."""
@@ -86,7 +86,7 @@ def read_content(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        near = _near(Path(path))
+        near = similar_name(Path(path))
         raise InputError(f"{path}: no such file; {f'there is {near}: rename one' if near else _RESTORE}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: expected a picture, found a folder; rename or move it") from None
@@ -96,8 +96,8 @@ def read_content(path: str | Path) -> bytes:
         raise InputError(f"{path}: no such file; correct its name") from None
 
 
-def _near(path: Path) -> str:
-    """The name of a file beside it that differs in case, or in how an accent is stored; empty where there is none.
+def similar_name(path: Path) -> str:
+    """The name of what lies beside it and differs in case, or in how an accent is stored; empty where nothing does.
 
     Other systems take such names for the same.
     """

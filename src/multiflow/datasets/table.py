@@ -26,7 +26,7 @@ from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.flips import read_flips
 from multiflow.datasets.images import eight_bits, few_bits, picture_remarks
 from multiflow.datasets.masks import read_mask
-from multiflow.datasets.pictures import Picture, open_picture, read_content
+from multiflow.datasets.pictures import Picture, open_picture, read_content, similar_name
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "write_samples"]
@@ -77,6 +77,7 @@ def read_samples(
             if all(view.split != split for view in views)
         ]
     views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
+    views = _in_folders(root, views, findings)
     inspected = _inspect_files(root, views, processes, threshold, findings)
     findings.raise_problems()
     findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
@@ -198,6 +199,33 @@ def _labelled(views: list[View], dataset: Dataset, findings: Findings) -> list[V
             )
         labelled.append(replace(view, label=0) if unmasked and dataset.unmasked_views == "normal" else view)
     return labelled
+
+
+def _in_folders(root: Path, views: list[View], findings: Findings) -> list[View]:
+    """The views whose folders are there; without its folder every picture would be a problem of its own."""
+    folders = {str(PurePosixPath(path).parent): None for view in views for path in (view.image, view.mask) if path}
+    missing = {folder: top for folder in folders if (top := _missing_folder(root, folder)) is not None}
+    lost: dict[str, list[View]] = {}
+    there: list[View] = []
+    for view in views:
+        tops = [missing.get(str(PurePosixPath(path).parent)) for path in (view.image, view.mask)]
+        top = tops[0] or tops[1]
+        (there if top is None else lost.setdefault(top, [])).append(view)
+    for top, absent in lost.items():
+        near = similar_name(root / top)
+        findings.problems.append(
+            f"{root / top}: expected a folder with files of {len(absent)} views, such as {absent[0].where}, found "
+            f"none; {f'there is {near}: rename one' if near else 'unpack it there, or mend the paths'}"
+        )
+    return there
+
+
+def _missing_folder(root: Path, folder: str) -> str | None:
+    """The uppermost of a folder and those that it lies in that is not there; None where it is."""
+    if (root / folder).is_dir():
+        return None
+    parents = [str(parent) for parent in PurePosixPath(folder).parents]
+    return next((path for path in [*reversed(parents), folder] if not (root / path).is_dir()), None)
 
 
 @dataclass(frozen=True)

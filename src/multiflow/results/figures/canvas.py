@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multiflow.base.files import atomic_path
+from multiflow.results.figures.fonts import use_other_fonts
 
 __all__ = [
     "ANOMALOUS",
@@ -30,6 +33,8 @@ __all__ = [
     "save_figure",
     "say",
 ]  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 # The colour-blind safe palette of Okabe and Ito.
 NORMAL = MEASURED = "#0072B2"
@@ -68,7 +73,9 @@ _DPI = 130  # a report holds two sheets of pictures per class; this is 1.5 MB fo
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draw in this project's style, whatever the user's own settings of Matplotlib are; also a decorator."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # Said once a file, see save_figure, and not at each measuring of a text.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield
@@ -122,7 +129,17 @@ def corner(axes: Axes, text: str) -> None:
 
 
 def save_figure(figure: Figure, *paths: Path) -> None:
-    """Write a figure once per path, in the format that the ending names; equal figures give equal bytes."""
+    """Write a figure once per path, in the format that the ending names; equal figures give equal bytes.
+
+    Letters that its font lacks come from other fonts of this machine; where none has them, a warning says so.
+    """
+    missing = use_other_fonts(figure)
+    if missing and paths:
+        logger.warning(
+            "%s: no font of this machine has %s, drawn as boxes; install one that has, such as one of Google's Noto "
+            "fonts (on Debian: apt-get install fonts-noto-cjk)",
+            paths[0], missing,
+        )  # fmt: skip
     for path in paths:
         kind = path.suffix[1:]
         metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]

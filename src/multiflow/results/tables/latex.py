@@ -13,7 +13,7 @@ from multiflow.results.tables.model import DAGGER, MISSING, Cell, Column, Row, T
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["escape", "format_latex"]
+__all__ = ["escape", "format_latex", "named_by_code"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -63,7 +63,12 @@ _LONG = 10
 def escape(text: str) -> str:
     """Text with LaTeX's special characters made printable; one that its fonts lack is named by its code."""
     escaped = "".join(map(_escaped, unicodedata.normalize("NFC", text)))
-    return re.sub("-(?=-)", "-{}", escaped)  # or they would become one dash
+    return re.sub("-(?=-)|'(?=')", r"\g<0>{}", escaped)  # or they would become one dash, or one quotation mark
+
+
+def named_by_code(text: str) -> str:
+    """The characters that :func:`escape` has named by their codes in a text, each once."""
+    return "".join(chr(int(code, 16)) for code in sorted(set(re.findall(r"\\mbox\{U\+([0-9A-F]+)\}", text))))
 
 
 def _escaped(character: str) -> str:

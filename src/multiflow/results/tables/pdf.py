@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
-from multiflow.results.tables.latex import escape
+from multiflow.results.tables.latex import escape, named_by_code
 
 __all__ = ["missing_latex", "write_pdf"]
+
+logger = logging.getLogger(__name__)
 
 _INSTALL = "install LaTeX (on Debian: apt-get install texlive-latex-recommended)"
 
@@ -73,7 +76,15 @@ def write_pdf(sections: Sequence[tuple[str, Sequence[Path]]], title: str, path: 
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
             shutil.copyfile(file, Path(folder) / file.name)
-        (Path(folder) / "main.tex").write_text(_document(sections, title), encoding="utf-8")
+        document = _document(sections, title)
+        (Path(folder) / "main.tex").write_text(document, encoding="utf-8")
+        texts = [document, *(file.read_text(encoding="utf-8") for file in files)]
+        if coded := named_by_code("\n".join(texts)):
+            logger.warning(
+                "%s: LaTeX's fonts lack %s, printed there by their codes; the report and the tables in HTML and CSV "
+                "have them, and a name in Latin letters can be printed",
+                path, coded,
+            )  # fmt: skip
         failed, text = _typeset(Path(folder))
         with atomic_path(log) as temporary:
             temporary.write_text(text, encoding="utf-8")
