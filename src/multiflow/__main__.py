@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from io import TextIOWrapper
 
 from multiflow.base.errors import InputError
 from multiflow.tools import checkpoints, cite, inspect, plan, tables
@@ -19,6 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     tools = parser.add_subparsers(dest="tool", required=True)
     for module in _TOOLS:
         module.add_parsers(tools)
+    # A terminal that lacks a letter, such as the plus-minus sign, ends no command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     chosen = parser.parse_args(arguments)
     try:
         chosen.run(chosen)

@@ -18,7 +18,7 @@ import yaml
 from snakemake.utils import update_config
 
 from multiflow.base.errors import InputError
-from multiflow.config import Config, documentation, load_config, read_overlays, write_configuration
+from multiflow.config import Config, check_files, documentation, load_config, read_overlays, write_configuration
 from multiflow.methods.multiflow.settings import Network, Settings
 from multiflow.results.published import published_methods
 from multiflow.results.tables.context import table_context
@@ -227,6 +227,18 @@ def test_a_configuration_is_written_under_a_name_of_its_own_and_read_back(tmp_pa
     )
     assert write_configuration(merged("demo.yaml"), tmp_path) == first
     assert load_config(read_overlays([tmp_path / "configuration.yaml"])) == load_config(merged()), "it stays"
+
+
+def test_a_key_that_snakemake_has_dropped_is_a_mistake(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.json", "absent.yaml")]
+    for path, text in zip(paths, ("run: a", "run: a\nrun: b", '{\n\t"run": "a"}'), strict=False):
+        path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        check_files(paths)
+    assert caught.value.problems == [
+        f"{paths[1]}: line 2: expected the key run once, found it in line 1, too; keep one"
+    ]
+    check_files([paths[0], *paths[2:]])
 
 
 def test_a_null_of_the_command_line_is_one() -> None:

@@ -179,6 +179,7 @@ def test_a_part_in_other_pictures_has_the_flips_of_the_part_unless_it_has_its_ow
         ("", "expected a table of flips, cannot read it (it is empty)"),
         ("class,C1,C2,C3\nthing,0,0,0,0\n", "cannot read it (a row has more than 4 values)"),
         ("class,C1,C2,C3\nthing,0,0\n", "column C3: expected 0 or 1, found ''"),
+        ("class,C1,C2,C3, C1\nthing,0,0,0,1\n", "column C1 is there more than once; delete all but one"),
     ],
 )
 def test_wrong_flip_table(tmp_path: Path, table: str, expected: str) -> None:
@@ -358,6 +359,27 @@ def test_doubts_about_files_are_counted_and_travel(tmp_path: Path, caplog: pytes
     assert all(np.array_equal(mask, masks[3]) and mask.any() for mask in masks)
 
 
+def test_a_test_picture_that_is_trained_on_is_doubted_under_whatever_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = write_class(tmp_path)
+    images = tmp_path / "realiad_1024/thing/OK"
+    trained, tested = (images / f"S0000/thing_0000_OK_C1_{split}2024.jpg" for split in ("train", "test"))
+    shutil.copy(trained, tested)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert frame.attrs["doubts"] == {"the picture is in both train and test": 1}
+    places = ", ".join(str(path.relative_to(tmp_path)) for path in (tested, trained))
+    assert caplog.messages == [f"{annotations}: {places}: the picture is in both train and test"]
+
+
+def test_a_mask_that_is_its_picture_is_a_problem(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    _edit(annotations, lambda content: content["test"][6].update(mask_path=content["test"][6]["image_path"]))
+    (problem,) = _problems(tmp_path)
+    assert problem.startswith(f"{annotations}: test[6]: {tmp_path}/realiad_1024/thing/NG/HS/")
+    assert problem.endswith("expected a mask, found the picture itself; correct the mask's path")
+
+
 @pytest.mark.parametrize(("threshold", "said"), [(127, True), (69, False)])
 def test_the_limit_of_a_mask_is_that_of_the_evaluation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, threshold: int, said: bool
@@ -445,7 +467,7 @@ def test_names_that_are_not_utf_8_are_found_before_the_work_is_done(tmp_path: Pa
 
 def test_files_that_the_system_left_are_nobodys(tmp_path: Path) -> None:
     annotations = write_class(tmp_path)
-    for name in ("._thing.json", ".DS_Store", "._nut.json", "Thumbs.db"):
+    for name in ("._thing.json", ".DS_Store", "._nut.json", "Thumbs.db", "@eaDir"):
         (annotations.parent / name).write_bytes(b"\0\x05\x16\x07")
     assert [path.name for path in visible(annotations.parent)] == ["thing.json"]
     assert visible(tmp_path / "absent") == []
@@ -455,7 +477,7 @@ def test_files_that_the_system_left_are_nobodys(tmp_path: Path) -> None:
         """What a layout finds that goes through all folders."""
         record = content["train"][0]
         folder, name = record["image_path"].rsplit("/", 1)
-        others = (f"{folder}/._{name}", f"{folder}/.ipynb_checkpoints/{name}")
+        others = (f"{folder}/._{name}", f"{folder}/.ipynb_checkpoints/{name}", f"{folder}/@eaDir/{name}")
         content["train"] += [record | {"image_path": path} for path in others]
 
     _edit(annotations, add)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multiflow.base.errors import InputError, printable
-from multiflow.base.text import read_json, read_text, writable
+from multiflow.base.text import read_json, read_text, read_yaml, writable
 from multiflow.config import read_overlays
 from multiflow.datasets.flips import read_flips
 
@@ -79,3 +79,33 @@ def test_what_no_terminal_can_show_is_escaped() -> None:
     assert InputError("caf\udce9.png:\nno such file").problems == [r"caf\udce9.png: no such file"]
     assert not writable("caf\udce9")
     assert writable("café")
+
+
+YAML = """\
+run: a
+features: {lite0: &lite0 {image_size: 64}, lite1: {<<: *lite0, <<: {node: x}, image_size: 32}}
+experiments:
+  mine: {scaling: none}
+  run: {scaling: none}
+"""
+
+
+def test_a_key_that_is_there_twice_is_not_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(YAML)
+    assert read_yaml(path, "a configuration")["features"]["lite1"] == {"image_size": 32, "node": "x"}
+    path.write_text(YAML + "experiments: {other: {seeds: [0], seeds: [1]}}\n")
+    with pytest.raises(InputError) as caught:
+        read_yaml(path, "a configuration")
+    assert caught.value.problems == [
+        f"{path}: line 6: expected the key experiments once, found it in line 3, too; keep one",
+        f"{path}: line 6: expected the key seeds once, found it in line 6, too; keep one",
+    ]
+
+
+@pytest.mark.parametrize("content", ["a: [1", "a: &b [*b]", "[1, 2]: {[3]: 4}", "a: \t- b: !!python/object:os.x {}"])
+def test_damaged_yaml_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"a.yaml: expected a configuration, cannot read it \(") as caught:
+        read_yaml(tmp_path / "a.yaml", "a configuration")
+    assert len(caught.value.problems) == 1

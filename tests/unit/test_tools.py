@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +198,14 @@ def test_the_tables_of_a_run_come_from_the_configuration_that_it_wrote(
 def test_no_run_at_all_is_one_line(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", "--run", "mine"]) == 1
     assert capsys.readouterr().err.splitlines()[0].endswith("found none; start one first, such as `make demo`")
+
+
+def test_a_terminal_without_a_letter_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["tables", "--run", "Prüfung ±"]) == 1
+    terminal.flush()
+    assert terminal.buffer.getvalue().startswith(b"results/Pr?fung ?/configuration.yaml: expected the configuration")
 
 
 def test_a_plan_for_one_table_counts_its_runs_alone(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from multiflow.base.provenance import file_sha256
 from multiflow.base.settings import deciding
 from multiflow.base.tensors import read_provenance
 from multiflow.base.warned import logged_warnings
-from multiflow.config import load_config, write_configuration
+from multiflow.config import check_files, load_config, write_configuration
 from multiflow.datasets import annotations_sha256, flip_row, read_digests, read_doubts
 from multiflow.foreground.settings import NETWORKS
 from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
@@ -31,6 +31,8 @@ from multiflow.results.tables import table_runs
 
 try:
     adapt_snakemake(workflow)
+    if workflow.is_main_process:
+        check_files(workflow.configfiles)
     RUN = load_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from multiflow.base.errors import InputError
 
-__all__ = ["read_json", "read_text", "writable"]
+__all__ = ["read_json", "read_text", "read_yaml", "writable"]
 
 # A mark at the beginning tells the encoding. UTF-32's begins like UTF-16's, so it comes first.
 _MARKS = (
@@ -73,6 +76,41 @@ def read_json(path: str | Path, what: str) -> Any:
         raise InputError(f"{place}: malformed JSON ({error.msg}); mend or restore it") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
         raise InputError(f"{path}: expected {what}, cannot read it ({error}); restore the file") from None
+
+
+def read_yaml(path: str | Path, what: str) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or has a key twice, of which YAML's readers drop the first.
+    """
+    text = read_text(path, what)
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        problems = [f"{path}: {problem}" for problem in dict.fromkeys(_duplicate_keys(node))]
+        content = None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected {what}, cannot read it ({reason})") from None
+    if problems:
+        raise InputError(problems)
+    return content
+
+
+def _duplicate_keys(node: Any) -> Iterator[str]:
+    """A line for each key that a mapping of a YAML file has more than once."""
+    if isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            yield from _duplicate_keys(entry)
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in first and name != "<<":  # a second one merges another mapping
+                yield f"line {line}: expected the key {name} once, found it in line {first[name]}, too; keep one"
+            first.setdefault(name, line)
+            yield from _duplicate_keys(value)
 
 
 def writable(text: str) -> bool:

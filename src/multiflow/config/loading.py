@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,25 @@ from pydantic import ValidationError
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
-from multiflow.base.text import read_text
+from multiflow.base.text import read_yaml
 from multiflow.config.problems import problem_lines
 from multiflow.config.run import Config, merge
 
-__all__ = ["load_config", "read_overlays", "write_configuration"]
+__all__ = ["check_files", "load_config", "read_overlays", "write_configuration"]
 
 _NULLS = ("null", "Null", "NULL", "~", "")
 _DROPPABLE = ("experiments", "features", "methods")
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Check configuration files for what is lost when Snakemake has read them: a key that is there twice.
+
+    Raises:
+        InputError: a line for each such key of a file.
+    """
+    for path in map(Path, paths):
+        if path.suffix != ".json" and path.is_file():
+            read_yaml(path, "a configuration in YAML")
 
 
 def load_config(values: Mapping[str, Any], source: str = "config") -> Config:
@@ -102,11 +113,7 @@ def read_overlays(paths: Sequence[Path]) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {}
     for path in paths:
-        try:
-            values = yaml.safe_load(read_text(path, "a configuration in YAML"))
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: expected a configuration in YAML, cannot read it ({reason})") from None
+        values = read_yaml(path, "a configuration in YAML")
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected keys and values, found {type(values).__name__}")
         merge(merged, values)

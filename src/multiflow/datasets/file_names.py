@@ -6,23 +6,37 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "split_name", "visible"]
+__all__ = ["PICTURES", "is_hidden", "split_name", "visible"]
 
 PICTURES = frozenset(
     {".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """Suffixes of pictures, in small letters."""
 
-_NOT_THE_USERS = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+_NOT_THE_USERS = {
+    "Thumbs.db",
+    "desktop.ini",
+    "__MACOSX",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+}
 
 
 def visible(folder: Path) -> list[Path]:
     """What a folder holds, by name, without what a file manager leaves in it; nothing where there is no such folder.
 
-    macOS leaves ``._C1.jpg`` beside ``C1.jpg`` on foreign disks, and ``.DS_Store``; Windows leaves ``Thumbs.db``.
+    macOS leaves ``._C1.jpg`` beside ``C1.jpg`` on foreign disks, and ``.DS_Store``; Windows leaves ``Thumbs.db``, and a
+    file server thumbnails in ``@eaDir``.
     """
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if not path.name.startswith(".") and path.name not in _NOT_THE_USERS]
+    return [path for path in found if not is_hidden(path.name)]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is the system's, and so nobody's picture."""
+    return name.startswith(".") or name in _NOT_THE_USERS
 
 
 def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def read_flips(path: str | Path, class_name: str, cameras: Sequence[str]) -> dic
         raise InputError(
             f"{path}: expected the columns class, {', '.join(cameras)}, found {', '.join(columns)}; add class {_ADVICE}"
         )
+    if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
+        raise InputError(f"{path}: column {twice[0]} is there more than once; delete all but one {_ADVICE}")
     if any(None in row for row in table):
         raise _unreadable(path, f"a row has more than {len(columns)} values")
     rows = _rows_of(class_name, table) or _rows_of(class_name.split("-")[0], table)

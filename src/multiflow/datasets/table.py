@@ -23,6 +23,7 @@ from multiflow.base.progress import Progress
 from multiflow.base.text import writable
 from multiflow.datasets import layout
 from multiflow.datasets.contract import Findings, View
+from multiflow.datasets.file_names import is_hidden
 from multiflow.datasets.flips import read_flips
 from multiflow.datasets.images import eight_bits, few_bits, picture_remarks
 from multiflow.datasets.masks import read_mask
@@ -79,6 +80,7 @@ def read_samples(
     views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
     views = _in_folders(root, views, findings)
     inspected = _inspect_files(root, views, processes, threshold, findings)
+    _doubt_copies(views, inspected, findings)
     findings.raise_problems()
     findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
     for line in findings.warnings:
@@ -141,8 +143,8 @@ def _flips(dataset: Dataset, class_name: str, findings: Findings) -> dict[str, i
 
 
 def _hidden(path: str) -> bool:
-    """Whether a picture, or the folder that it lies in, is one that no file manager shows, and so is nobody's."""
-    return any(part.startswith(".") for part in PurePosixPath(path).parts[-2:])
+    """Whether a picture, or the folder that it lies in, is nobody's."""
+    return any(map(is_hidden, PurePosixPath(path).parts[-2:]))
 
 
 def _ordered_views(views: list[View], cameras: list[str], findings: Findings) -> list[View]:
@@ -180,10 +182,6 @@ def _ordered_views(views: list[View], cameras: list[str], findings: Findings) ->
             if any(unicodedata.category(letter) == "Cc" for letter in name):
                 findings.problems.append(f"{view.where}: expected names of one line, found {name!r}; rename it")
                 break
-    trained = {view.image for view in ordered if view.split == "train"}
-    twice = {view.image: view.source for view in ordered if view.split == "test" and view.image in trained}
-    for image, source in sorted(twice.items()):
-        findings.doubt(f"{source}: {image}", "the picture is in both train and test")
     return ordered
 
 
@@ -301,6 +299,16 @@ def _doubt_mask(where: str, lowest: int, highest: int, threshold: int) -> None:
         logger.warning("%s: the mask of an anomalous view covers all of it", where)
 
 
+def _doubt_copies(views: list[View], inspected: list[_Inspected], findings: Findings) -> None:
+    """Doubt test pictures that are training pictures as well, under whatever name."""
+    found = [(view, files.sha256) for view, files in zip(views, inspected, strict=True) if files.sha256]
+    trained = {sha256: view for view, sha256 in found if view.split == "train"}
+    for view, sha256 in found:
+        if view.split == "test" and (copy := trained.get(sha256)) is not None:
+            where = view.image if copy.image == view.image else f"{view.image}, {copy.image}"
+            findings.doubt(f"{view.source}: {where}", "the picture is in both train and test")
+
+
 def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings]:
     """Checksums and size of one view, its values, and the problems and warnings of its files."""
     root, image, mask = task
@@ -322,6 +330,8 @@ def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings
         drawn = open_picture(root / mask, content)
         read = read_mask(drawn, root / mask)
         result = replace(result, mask_sha256=hashlib.sha256(content).hexdigest())
+        if result.mask_sha256 == result.sha256:
+            found.problems.append(f"{root / mask}: expected a mask, found the picture itself; correct the mask's path")
         values = replace(values, mask=(int(read.grey.min()), int(read.grey.max())))
         for remark in read.remarks:
             found.doubt(str(root / mask), remark)
