@@ -77,6 +77,31 @@ def test_a_mistake_ends_the_process_without_a_traceback(tmp_path: Path, capsys: 
     assert "Traceback" not in (tmp_path / "rule.log").read_text()
 
 
+def test_a_log_on_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "rule.log"
+    log.symlink_to("/dev/full")
+
+    def work() -> None:
+        logging.getLogger("multiflow").info("epoch 1/2")
+        logging.getLogger("multiflow").info("epoch 2/2")
+        raise InputError("a.h5: cannot be written whole; make room")
+
+    with pytest.raises(SystemExit), job(log):
+        work()
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: {log}: cannot be written (No space left on device); make room",
+        "a.h5: cannot be written whole; make room",
+    ]
+
+
+def test_a_log_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "logs").touch()
+    with pytest.raises(SystemExit), job(tmp_path / "logs/rule.log", mark=True):
+        raise AssertionError("the work began without a log")
+    expected = f"{tmp_path}/logs/rule.log: cannot be made (File exists); make room, or make it writable"
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
 def test_a_mark_stays_until_the_work_has_ended_well(tmp_path: Path) -> None:
     log = tmp_path / "rule.log"
     with pytest.raises(SystemExit), job(log, mark=True):

@@ -15,6 +15,7 @@ from typing import TextIO
 from multiflow.base.errors import InputError, printable
 from multiflow.base.failed_gpus import record_failed
 from multiflow.base.files import atomic_path
+from multiflow.base.log_file import LogHandler, opened
 from multiflow.base.warned import WarningCounter
 
 __all__ = ["job", "job_seconds", "unfinished_mark"]
@@ -43,15 +44,11 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     that replaces it do not work at the same time. Not the log itself: Snakemake deletes it before each attempt.
     """
     path = Path(log)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if mark:
-        unfinished_mark(path).touch()
-    lock = path.with_name(f".{path.name}.lock")
-    with (
-        open(path, "a", encoding="utf-8", errors="backslashreplace") as stream,
-        open(lock, "a", encoding="utf-8") as locked,
-    ):
-        handler = logging.StreamHandler(stream)
+    with opened(path) as stream, opened(path.with_name(f".{path.name}.lock")) as locked:
+        if mark:
+            with opened(unfinished_mark(path)):
+                pass
+        handler = LogHandler(stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         counter = WarningCounter()
         levels = [source.level for source in _LOGGERS]
