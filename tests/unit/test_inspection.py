@@ -697,6 +697,27 @@ def test_the_command_chooses_the_folder(
         assert Path(f"results/inspection/thing/{name}/score.json").is_file()
 
 
+def test_a_folder_that_is_given_loses_nothing_that_lies_there(run: Path, part: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").touch()
+    pictures = sorted(part.iterdir())
+    first, second = inspect_part(model_of(run), pictures), inspect_part(model_of(run), pictures[::-1])
+    for _ in range(2):  # the same part again
+        write_inspection(first, tmp_path / "out")
+    before = (tmp_path / "out/score.json").read_bytes()
+    with pytest.raises(InputError, match=r"found panel.png, score.json, anomaly_maps.npy, C1.png, .*; change --output"):
+        write_inspection(second, tmp_path / "out")
+    assert (tmp_path / "out/score.json").read_bytes() == before
+    (tmp_path / "mine").mkdir()
+    shutil.copy(pictures[0], tmp_path / "mine/C1.png")
+    with pytest.raises(
+        InputError, match=r"expected a folder without files of another inspection, found C1.png; change"
+    ):
+        write_inspection(first, tmp_path / "mine")
+    assert (tmp_path / "mine/C1.png").read_bytes() == pictures[0].read_bytes()
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+
+
 def test_two_parts_in_one_folder_have_folders_of_their_own(run: Path, part: Path, tmp_path: Path) -> None:
     results = tmp_path / "inspection"
     pictures = sorted(part.iterdir())

@@ -83,6 +83,18 @@ def test_the_clamp_of_a_checkpoint_can_be_given(released: Path, tmp_path: Path) 
     assert main(["import-checkpoint", str(released), str(path), "--clamp", "nan"]) == 1
 
 
+def test_a_conversion_does_not_overwrite_what_it_converts(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, link = released.read_bytes(), tmp_path / "link.safetensors"
+    link.symlink_to(released)
+    for command in ("import-checkpoint", "export-checkpoint"):
+        assert main([command, str(released), str(link)]) == 1
+        expected = f"{link}: expected another file than the one that is read; name another file to write"
+        assert capsys.readouterr().err.splitlines() == [expected]
+    assert released.read_bytes() == before
+
+
 def test_a_checkpoint_is_put_where_its_run_takes_it_in_place_of_a_training(
     released: Path, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,8 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        InputError: the folder is that of the photographs, or cannot be made.
+        InputError: the folder is that of the photographs, holds other files of these names, such as those of another
+            inspection, or cannot be made.
     """
     from multiflow.results.figures.part_panel import (  # Matplotlib: seconds
         PartView,
@@ -91,7 +92,12 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot make this folder ({error.strerror}); change --output") from None
-    files = [folder / name for name in ("panel.png", _RECORD, "anomaly_maps.npy")]
+    files = _files(folder, inspection)
+    if (taken := [path.name for path in files if path.exists()]) and not _is_same(folder, inspection):
+        found = ", ".join(taken)
+        raise InputError(
+            f"{folder}: expected a folder without files of another inspection, found {found}; change --output"
+        )
     scored = inspection.scores.foreground
     maps = inspection.maps if scored is None else np.where(scored, inspection.maps, np.float32(np.nan))
     with atomic_path(files[2]) as temporary, open(temporary, "wb") as stream:
@@ -109,13 +115,20 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
     reference = inspection.reference
     normal = [] if reference is None else [float(scores.max()) for scores in reference.normal_views if scores.size]
     norm = part_norm(views, normal)
-    for view in views:
-        own = folder / f"{view.camera}.png"
-        files.append(own if own not in files else folder / f"{view.camera}-view.png")
-        write_overlay(view, norm, files[-1])
+    for view, path in zip(views, files[3:], strict=True):
+        write_overlay(view, norm, path)
     score = inspection.sample_scores[inspection.evaluation.sample_score]
     title = f"{inspection.recipe.class_name}: sample score {score:.3f}"
     draw_part(views, norm, title, inspection.comparison(), files[0])
     with atomic_path(files[1]) as temporary:
         temporary.write_text(json.dumps(inspection.describe(), indent=2) + "\n", encoding="utf-8")
+    return files
+
+
+def _files(folder: Path, inspection: Inspection) -> list[Path]:
+    """What is written: the panel, the record, the maps, and a picture per view."""
+    files = [folder / name for name in ("panel.png", _RECORD, "anomaly_maps.npy")]
+    for item in inspection.photographs:
+        own = folder / f"{item.view.camera}.png"
+        files.append(own if own not in files else folder / f"{item.view.camera}-view.png")
     return files

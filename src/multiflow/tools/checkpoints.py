@@ -82,6 +82,7 @@ def _import(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None
     if config is not None:
         _check_run(config, *place)
         output = output or _imported(config, *place)
+    _check_files(chosen.released, output)
     flow = import_released(chosen.released, fusion=chosen.fusion, clamp=chosen.clamp).float()
     if config is not None:
         metadata = _of_run(config, chosen.experiment, chosen.class_name, flow, chosen.released)
@@ -89,6 +90,16 @@ def _import(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None
     model = to_model(flow, Scaling.identity(flow.channels), metadata | {"imported": chosen.released.name})
     write_model(output, Model(model.tensors, _named(flow) | dict(model.metadata)))
     print(f"{output}: {flow.extra_repr()}")
+
+
+def _check_files(source: Path, output: Path) -> None:
+    """Check that a conversion does not overwrite what it converts.
+
+    Raises:
+        InputError: it does.
+    """
+    if output.resolve() == source.resolve():
+        raise InputError(f"{output}: expected another file than the one that is read; name another file to write")
 
 
 def _named(flow: MultiFlow) -> dict[str, Any]:
@@ -219,6 +230,7 @@ def _export(chosen: argparse.Namespace) -> None:
     from multiflow.methods.multiflow.checkpoint import from_model
     from multiflow.methods.multiflow.released import export_released
 
+    _check_files(chosen.model, chosen.released)
     flow, scaling = from_model(read_model(chosen.model), chosen.model)
     if not scaling.is_identity():
         raise InputError(
