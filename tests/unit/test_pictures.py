@@ -63,6 +63,18 @@ def test_a_damaged_exif_block_costs_no_pixel(tmp_path: Path, kind: str) -> None:
         assert open_picture(path).remarks == ("its EXIF block is damaged, and ignored",)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_png_with_a_wrong_bit_among_its_pixels_is_damaged(tmp_path: Path, share: float) -> None:
+    """Its checksum tells; the pixels alone would be taken with a remark on the EXIF block that is not there."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 96, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"expected a picture, cannot decode its \d+ bytes \(.+\); restore it"):
+        open_picture(path)
+
+
 def test_a_tiff_whose_exif_block_lies_nowhere_is_read(tmp_path: Path) -> None:
     path = _tiff(tmp_path / "a.tif", RAMP.astype(np.uint16) * 257, sub_block=10**6)
     np.testing.assert_array_equal(load_image(path)[..., 0], RAMP)

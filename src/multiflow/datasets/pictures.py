@@ -145,6 +145,10 @@ def _decode(path: str | Path, content: bytes) -> Picture:
             f"{path}: expected at most {_LARGEST / 1e6:.0f} megapixels, found {width * height / 1e6:.0f} "
             f"({width} x {height} px); reduce or crop it"
         )
+    if picture.format == "PNG":
+        # Its EXIF block may stand behind the pixels. Looked for first, damaged pixels would count as a damaged block, and
+        # Pillow would take the rest of them without another word.
+        picture.load()
     orientation, remarks = _orientation(picture)
     frames = _frames(picture)
     if frames > 1:
