@@ -75,6 +75,22 @@ def test_a_png_with_a_wrong_bit_among_its_pixels_is_damaged(tmp_path: Path, shar
         open_picture(path)
 
 
+def test_a_jpeg_that_was_not_written_to_its_end_is_damaged(tmp_path: Path) -> None:
+    """Zeros in place of its last part are pixels of their own to a decoder."""
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x010E] = "a thumbnail: \xff\xda \xff\xd9"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 96, 3), np.uint8)).save(path, exif=exif)
+    content = path.read_bytes()
+    for whole in (content, content + b"\0" * 9, content + b"\xff\xda of a trailer"):
+        path.write_bytes(whole)
+        assert open_picture(path).image.size == (96, 80)
+    cut = len(content) * 6 // 10
+    path.write_bytes(content[:cut] + b"\0" * (len(content) - cut))
+    with pytest.raises(InputError, match=r"cannot decode its \d+ bytes \(its pixels have no end\); restore it"):
+        open_picture(path)
+
+
 def test_a_tiff_whose_exif_block_lies_nowhere_is_read(tmp_path: Path) -> None:
     path = _tiff(tmp_path / "a.tif", RAMP.astype(np.uint16) * 257, sub_block=10**6)
     np.testing.assert_array_equal(load_image(path)[..., 0], RAMP)

@@ -31,6 +31,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262  # tags of EXIF and TIFF
 _PNG_BIT_DEPTH = 24  # byte of the header
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"  # marks before and behind the pixels
 
 _RESTORE = "restore it"
 # What the first bytes tell of a file that Pillow does not open.
@@ -146,8 +147,8 @@ def _decode(path: str | Path, content: bytes) -> Picture:
             f"({width} x {height} px); reduce or crop it"
         )
     if picture.format == "PNG":
-        # Its EXIF block may stand behind the pixels. Looked for first, damaged pixels would count as a damaged block, and
-        # Pillow would take the rest of them without another word.
+        # Its EXIF block may stand behind the pixels. Looked for first, damaged pixels would count as a damaged block,
+        # and Pillow would take the rest of them without another word.
         picture.load()
     orientation, remarks = _orientation(picture)
     frames = _frames(picture)
@@ -168,10 +169,23 @@ def _decode(path: str | Path, content: bytes) -> Picture:
             known = depth
     else:
         picture.load()
+        if picture.format in ("JPEG", "MPO") and content.find(_JPEG_END, _jpeg_scan(content)) < 0:
+            raise OSError("its pixels have no end")
         image = picture
         if picture.format == "PPM" and image.mode == "I":  # Pillow spreads its values over 16 bits
             image, known = Image.fromarray(np.asarray(image).astype(np.uint16)), 16
     return Picture(image, tuple(remarks), orientation, frames, known, depth == 16 and image.mode not in SIXTEEN_BIT)
+
+
+def _jpeg_scan(content: bytes) -> int:
+    """Where a JPEG's pixels begin, behind blocks of metadata that may hold other JPEGs.
+
+    A file that was not written to its end often has zeros there, which are pixels as well.
+    """
+    place = 2
+    while content[place : place + 1] == b"\xff" and content[place : place + 2] != _JPEG_SCAN:
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return place
 
 
 def _orientation(picture: Image.Image) -> tuple[int, list[str]]:
