@@ -213,6 +213,12 @@ def test_rounding_stops_nothing_and_masks_that_vanish_are_counted(
     with score(tmp_path / "scores.h5", GroundTruthFile(tmp_path / "whole.h5")) as scores:
         whole = count_metrics(scores, GroundTruthFile(tmp_path / "whole.h5"), Evaluation())
     assert whole.doubts == {"the mask of an anomalous view covers all of it": count}
+    with h5py.File(tmp_path / "whole.h5", "r+") as file:
+        file["mask"][..., 2:5, 2:5] = 0
+    with score(tmp_path / "scores.h5", GroundTruthFile(tmp_path / "whole.h5")) as scores:
+        inverted = count_metrics(scores, GroundTruthFile(tmp_path / "whole.h5"), Evaluation())
+    what = "the mask of an anomalous view covers its whole border, as one with black and white exchanged does"
+    assert inverted.doubts == {what: count}
 
 
 def test_the_best_stage_on_the_test_set_is_counted_and_named(truth: GroundTruthFile, tmp_path: Path) -> None:

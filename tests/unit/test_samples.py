@@ -313,9 +313,18 @@ def test_warnings_for_masks_that_say_nothing(tmp_path: Path, caplog: pytest.LogC
     annotations = write_class(tmp_path)
     mask = sorted(tmp_path.rglob("*.png"))[0]
     Image.fromarray(np.ones((80, 96), np.uint8)).save(mask)
+    inverted, framed = sorted(tmp_path.rglob("*.png"))[1:3]
+    exchanged = 255 - np.asarray(Image.open(inverted))
+    Image.fromarray(exchanged).save(inverted)
+    exchanged[0, 0] = 0  # a corner is no defect: nothing is exchanged
+    Image.fromarray(exchanged).save(framed)
     _edit(annotations, lambda content: content["train"][0].update(mask_path=content["test"][6]["mask_path"]))
     frame = read_samples(dataset(), tmp_path, "thing", processes=0)
     assert "no pixel above grey value 127, its highest is 1; lower evaluation.ground_truth_threshold" in caplog.text
+    words = "the mask of an anomalous view covers its whole border, as one with black and white exchanged does"
+    assert [line.partition(".json: ")[2] for line in caplog.messages if words in line] == [
+        f"test[7]: {inverted}: {words}"
+    ]
     assert "train[0]: the mask of a normal view is ignored" in caplog.text
     assert frame["mask"].iloc[0] == ""
 

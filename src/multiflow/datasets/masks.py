@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from multiflow.base.errors import InputError
 from multiflow.datasets.images import Array, eight_bits, oriented, resized
 from multiflow.datasets.pictures import SIXTEEN_BIT, Picture, open_picture
 
-__all__ = ["Mask", "load_grey_mask", "load_mask", "read_mask"]
+__all__ = ["BORDER_COVERED", "Mask", "covers_border", "load_grey_mask", "load_mask", "read_mask"]
+
+BORDER_COVERED = "covers its whole border, as one with black and white exchanged does"
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,12 @@ def read_mask(picture: Picture, path: str | Path) -> Mask:
         grey = grey * np.uint8(255)
         remarks.append("the mask's values 0 and 1 are read as 0 and 255")
     return Mask(grey, (*picture.remarks, *remarks))
+
+
+def covers_border(anomalous: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether every pixel of the border is anomalous, for masks [..., height, width]."""
+    rows, columns = anomalous[..., [0, -1], :], anomalous[..., [0, -1]]
+    return np.logical_and(rows.all(axis=(-2, -1)), columns.all(axis=(-2, -1)))
 
 
 def _strongest(image: Image.Image) -> Array:

@@ -26,7 +26,7 @@ from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.file_names import is_hidden
 from multiflow.datasets.flips import read_flips
 from multiflow.datasets.images import eight_bits, few_bits, picture_remarks
-from multiflow.datasets.masks import read_mask
+from multiflow.datasets.masks import BORDER_COVERED, read_mask
 from multiflow.datasets.pictures import Picture, open_picture, read_content, similar_name
 from multiflow.datasets.settings import Dataset
 
@@ -243,12 +243,12 @@ class _Values:
     Attributes:
         grey: whether the picture has no colours.
         highest: of a picture of 16-bit values whose range is unknown; else None.
-        mask: the lowest and the highest grey value of the mask; None without one.
+        mask: the grey values of the mask: the lowest, the lowest at its border, and the highest; None without one.
     """
 
     grey: bool = False
     highest: int | None = None
-    mask: tuple[int, int] | None = None
+    mask: tuple[int, int, int] | None = None
 
 
 def _inspect_files(
@@ -283,7 +283,7 @@ def _inspect_files(
     return results
 
 
-def _doubt_mask(where: str, lowest: int, highest: int, threshold: int) -> None:
+def _doubt_mask(where: str, lowest: int, border: int, highest: int, threshold: int) -> None:
     """Warn of a mask that says nothing at the run's threshold.
 
     That is no finding of the class, since an experiment may have another threshold: its metrics say it for themselves.
@@ -297,6 +297,8 @@ def _doubt_mask(where: str, lowest: int, highest: int, threshold: int) -> None:
         )  # fmt: skip
     elif lowest > threshold:
         logger.warning("%s: the mask of an anomalous view covers all of it", where)
+    elif border > threshold:
+        logger.warning(f"%s: the mask of an anomalous view {BORDER_COVERED}", where)
 
 
 def _doubt_copies(views: list[View], inspected: list[_Inspected], findings: Findings) -> None:
@@ -332,7 +334,8 @@ def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings
         result = replace(result, mask_sha256=hashlib.sha256(content).hexdigest())
         if result.mask_sha256 == result.sha256:
             found.problems.append(f"{root / mask}: expected a mask, found the picture itself; correct the mask's path")
-        values = replace(values, mask=(int(read.grey.min()), int(read.grey.max())))
+        border = min(read.grey[[0, -1]].min(), read.grey[:, [0, -1]].min())
+        values = replace(values, mask=(int(read.grey.min()), int(border), int(read.grey.max())))
         for remark in read.remarks:
             found.doubt(str(root / mask), remark)
         if picture is not None and drawn.image.size != picture.image.size:

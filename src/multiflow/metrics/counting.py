@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
 from multiflow.base.progress import Progress
+from multiflow.datasets.masks import BORDER_COVERED, covers_border
 from multiflow.metrics.adeval_counter import AdevalCounter
 from multiflow.metrics.intervals import Interval, auroc_interval
 from multiflow.metrics.linear_aupro import LinearCounter
@@ -186,12 +187,13 @@ def _count_pixels(
     """Count all pixels, also at evenly spaced thresholds if asked to.
 
     Beside the counters each sample's mean of the highest 1 % of its pixels [N], and how many anomalous views have no
-    anomalous pixel, or no other.
+    anomalous pixel, or no other, or no other at their border.
     """
     (strips, ends), seen = _find_strips(scores, truth.size, evaluation.strips), truth.located
     counter: Counter = AdevalCounter(strips) if evaluation.counter == "adeval" else StripCounter(strips)
     linear = LinearCounter(*ends) if evaluation.aupro == "linear" else None
-    labels, threshold, blank, full = truth.labels.astype(bool), evaluation.ground_truth_threshold, 0, 0
+    labels, threshold = truth.labels.astype(bool), evaluation.ground_truth_threshold
+    blank = full = framed = 0
     top1 = np.empty(len(scores))
     progress = Progress(logger, "counted the pixels of", len(scores), "samples")
     for index in range(len(scores)):
@@ -200,7 +202,9 @@ def _count_pixels(
             masks, located = truth.masks(index, threshold)[views], sample.of_views(views)
             anomalous = labels[index][views]
             blank += int((anomalous & ~masks.any(axis=(1, 2))).sum())
-            full += int((anomalous & masks.all(axis=(1, 2))).sum())
+            whole = masks.all(axis=(1, 2))
+            full += int((anomalous & whole).sum())
+            framed += int((anomalous & ~whole & covers_border(masks)).sum())
             counter.update(located, masks)
             if linear is not None:
                 linear.update(located, masks)
@@ -209,6 +213,7 @@ def _count_pixels(
     doubts = {
         f"an anomalous view has no pixel above grey value {threshold} at the evaluation's size": blank,
         "the mask of an anomalous view covers all of it": full,
+        f"the mask of an anomalous view {BORDER_COVERED}": framed,
     }
     return counter, linear, top1, {what: count for what, count in doubts.items() if count}
 
