@@ -73,9 +73,7 @@ def test_a_model_is_trained_scored_and_counted(made: tuple[Checkout, str]) -> No
         assert scores.provenance["weights_sha256"].keys() == {LITE0}
     assert "Selecting Coreset Indices" in (results / "logs/train_model/patchcore/stud_brick/seed0.log").read_text()
     left = {path.name for path in checkout.folder.iterdir()} - set(PARTS)
-    assert left == {"results", "test.yaml", "resnet.safetensors", ".snakemake"}, (
-        "no folders of the libraries"
-    )
+    assert left == {"results", "test.yaml", "resnet.safetensors", ".snakemake"}, "no folders of the libraries"
 
 
 def test_a_model_that_no_file_here_names_has_a_column_of_table_1(made: tuple[Checkout, str]) -> None:
