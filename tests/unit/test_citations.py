@@ -134,6 +134,8 @@ def test_methods_of_one_run_are_cited_each_once(checkout: Path) -> None:
     assert "10.1109/ACCESS.2024.3406376" in entries["oh2024clscnfs"]
     assert "docs/multiscale.md" in entries["multiscale_multiflow"]
     assert (ROOT / "docs/multiscale.md").is_file()
+    alone = {"multiscale": {"method": "multiscale"}}
+    assert "kruse2025multiflow" in keys(cite(configuration("multiscale.yaml", experiments=alone)))
 
 
 def test_entries_end_at_their_own_brace() -> None:

@@ -57,8 +57,9 @@ class MultiScaleMethod:
         return levels_cost(settings, images)
 
     def bibtex(self, settings: ScaleSettings) -> str:
-        """How it is cited."""
-        return (files(__name__) / "reference.bib").read_text(encoding="utf-8")
+        """How it is cited, together with the method whose flows it has at each scale."""
+        folders = files(__name__), files("multiflow.methods.multiflow")
+        return "\n".join((folder / "reference.bib").read_text(encoding="utf-8") for folder in folders)
 
     def describe(self, settings: ScaleSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""
