@@ -156,7 +156,10 @@ def test_baselines_stand_beside_their_published_columns_with_their_own_reference
     assert set(headings) - published == {"AD-CLSCNFs"}, "nobody has published it on these data"
     assert "2106.08265" in headings["PatchCore"]
     assert "2011.08785" in headings["PaDiM"]
+    assert published - set(headings) == {"DeSTSeg", "UniAD"}, "nobody has them here"
     assert all(config.seeds_of(name) == [0, 1, 2, 3, 4] for name in config.table_methods)
+    assert departures(config, "softpatch") == ("coreset_share 0.01 (0.1)",)
+    assert departures(config, "simplenet") == ()
     library = f"code of anomalib {version('anomalib')} (the authors')"
     assert departures(config, "patchcore") == (
         library,
