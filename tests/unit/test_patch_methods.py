@@ -12,14 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from anomalib_pictures import striped_parts
+from lite0 import CPU, NETWORK, lite0_weights, work_in, written
 from numpy.typing import NDArray
 
 from multiflow.base.errors import InputError
 from multiflow.base.settings import deciding
-from multiflow.features.pretrained import fetch_weights
 from multiflow.methods.cflow.training import encode
 from multiflow.methods.contract import Images, Model, Scores
-from multiflow.methods.model import read_model, write_model
+from multiflow.methods.model import read_model
 from multiflow.methods.patches.features import create_patch_encoder, patch_features, picture_scores
 from multiflow.methods.patches.settings import PatchEncoder
 from multiflow.methods.simplenet import SimpleNetMethod
@@ -33,14 +33,11 @@ from multiflow.methods.softpatch.bank import outlier_scores
 from multiflow.methods.softpatch.settings import Settings as SoftPatchSettings
 from multiflow.methods.work import Work
 
-LITE0 = "tf_efficientnet_lite0.in1k"
-CPU = torch.device("cpu")
-ENCODER = {"backbone": LITE0, "weights": "package"}
 SMALL: dict[str, dict[str, Any]] = {
-    "softpatch": {"image_size": 64, "encoder": ENCODER, "neighbours": 3, "coreset_share": 0.2},
+    "softpatch": {"image_size": 64, "encoder": NETWORK, "neighbours": 3, "coreset_share": 0.2},
     "simplenet": {
         "image_size": 64,
-        "encoder": ENCODER,
+        "encoder": NETWORK,
         "hidden": 64,
         "training": {
             "epochs": 6,
@@ -60,15 +57,7 @@ def settings(name: str, **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    path = tmp_path_factory.mktemp("weights") / f"{LITE0}.safetensors"
-    fetch_weights(PatchEncoder.model_validate(ENCODER), path)
-    return {LITE0: path}
-
-
-def work_in(folder: Path, weights: dict[str, Path]) -> Work:
-    folder.mkdir(exist_ok=True)
-    torch.set_num_threads(1)  # as train_model sets them
-    return Work(CPU, 1, folder / "checkpoint.pt", "fingerprint", weights, place="mine on part")
+    return lite0_weights(tmp_path_factory.mktemp("weights"))
 
 
 Train = Callable[..., tuple[Model, Work]]
@@ -86,11 +75,6 @@ def train(tmp_path: Path, weights: dict[str, Path]) -> Train:
     return trained
 
 
-def written(folder: Path, model: Model) -> bytes:
-    write_model(folder / "model.safetensors", model)
-    return (folder / "model.safetensors").read_bytes()
-
-
 def scores(name: str, model: Model, samples: Any, **changes: Any) -> list[Scores]:
     scorer = METHODS[name].scorer(model, settings(name, **changes), CPU)
     return [scorer(sample) for sample in samples]
@@ -100,7 +84,7 @@ def scores(name: str, model: Model, samples: Any, **changes: Any) -> list[Scores
 
 
 def test_patches_are_levels_averaged_over_neighbours_and_joined(weights: dict[str, Path]) -> None:
-    chosen = PatchEncoder.model_validate(ENCODER)
+    chosen = PatchEncoder.model_validate(NETWORK)
     encoder = create_patch_encoder(chosen, weights, CPU)
     images = striped_parts(2).values[:, 0]
     fine, coarse = encode(encoder, images)
@@ -309,7 +293,7 @@ def test_a_stored_model_scores_one_view_at_a_time(train: Train, tmp_path: Path, 
 @pytest.mark.parametrize(("name", "words"), [("softpatch", "trained bank: expected"), ("simplenet", "trained layers:")])
 def test_a_model_of_another_network_is_one_line(train: Train, name: str, words: str) -> None:
     model, _ = train(name)
-    for changes, tensors in (({"encoder": ENCODER | {"levels": [-3]}}, model.tensors), ({}, {})):
+    for changes, tensors in (({"encoder": NETWORK | {"levels": [-3]}}, model.tensors), ({}, {})):
         with pytest.raises(InputError, match=words) as caught:
             scores(name, replace(model, tensors=tensors), [], **changes)
         assert "\n" not in caught.value.problems[0]
