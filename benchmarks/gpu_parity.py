@@ -74,6 +74,19 @@ _SMALL: dict[str, dict[str, Any]] = {
         "flows": {"blocks": 2, "condition": 16},
         "training": {"meta_epochs": 2, "sub_epochs": 1, "image_batch": 8, "fibre_batch": 16},
     },
+    # All patches, since each device draws for itself with which one a coreset begins.
+    "softpatch": {
+        "image_size": _SIZE,
+        "encoder": {"backbone": "resnet18.tv_in1k"},
+        "coreset_share": 1.0,
+    },
+    # Next to no noise, since each device draws its own; a low rate, as above.
+    "simplenet": {
+        "image_size": _SIZE,
+        "encoder": {"backbone": "resnet18.tv_in1k"},
+        "hidden": 16,
+        "training": {"epochs": 2, "noise": 1e-9, "adaptor_rate": 1e-6, "discriminator_rate": 1e-6},
+    },
 }
 
 

@@ -37,9 +37,10 @@ def groups(pattern: str) -> list[Any]:
     return [pytest.param(arrays(path), name, id=f"{path.stem}:{name}") for path, name in found]
 
 
-def beside(name: str) -> Path:
-    """A file of which these cases use a part, from the same folder, or from ``tests/golden``."""
-    return next(path for folder in (FOLDER, OWN) if (path := folder / name).exists())
+def beside(name: str, key: str) -> dict[str, NDArray[Any]]:
+    """A file of which these cases use a part: the same folder's, or that of ``tests/golden`` where it has no such."""
+    paths = [path for folder in (FOLDER, OWN) if (path := folder / name).exists()]
+    return next(arrays(path) for path in paths if key in arrays(path))
 
 
 def close(found: Any, expected: Any, tolerance: float, what: str = "") -> None:

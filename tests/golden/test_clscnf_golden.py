@@ -15,9 +15,10 @@ import torch
 from clscnf_cases import FILES, OWN, arrays, beside, close, groups
 from golden_formula import formula, formula_images
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from torch import Tensor, nn
 
-from multiflow.methods.cflow.decoder import Decoders
+from multiflow.methods.cflow.decoder import Decoders, log_likelihood
 from multiflow.methods.cflow.encoder import LevelEncoder
 from multiflow.methods.cflow.schedule import learning_rate
 from multiflow.methods.cflow.scoring import normality
@@ -62,9 +63,7 @@ def formula_classifier(kind: str, gains: tuple[float, float], names: dict[str, t
         f"encoder.model.{name}": weights(name, tuple(tensor.shape), gains[0])
         for name, tensor in encoder.model.state_dict().items()
     }
-    values |= {
-        f"decoder.{own_name(name)}": weights(f"decoder.{name}", shape, gains[1]) for name, shape in names.items()
-    }
+    values |= {f"decoder.{own_name(name)}": decoder_weights(name, shape, gains[1]) for name, shape in names.items()}
     classifier.load_state_dict(values)
     return classifier
 
@@ -73,6 +72,10 @@ def weights(name: str, shape: tuple[int, ...], gain: float) -> Tensor:
     if name.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
     return torch.from_numpy(formula(name, shape, gain))
+
+
+def decoder_weights(name: str, shape: tuple[int, ...], gain: float) -> Tensor:
+    return weights(f"decoder.{name}", shape, gain)
 
 
 def decoder_shapes(data: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
@@ -100,31 +103,59 @@ def inner_layers(decoder: nn.Module) -> dict[str, nn.Module]:
 
 
 @contextmanager
-def recorded(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """The output of each layer's last pass."""
-    outputs: dict[str, Tensor] = {}
+def recorded(layers: dict[str, nn.Module]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """Input and output of each layer's last pass."""
+    passes: dict[str, tuple[Tensor, Tensor]] = {}
     hooks = [
-        layer.register_forward_hook(lambda layer, given, output, name=name: outputs.update({name: output.clone()}))
+        layer.register_forward_hook(
+            lambda layer, given, output, name=name: passes.update({name: (given[0], output.clone())})
+        )
         for name, layer in layers.items()
     ]
-    yield outputs
+    yield passes
     for hook in hooks:
         hook.remove()
+
+
+def statistics(values: Tensor) -> list[float]:
+    """Mean, standard deviation, lowest and highest."""
+    array = values.detach().double()
+    return [float(array.mean()), float(array.std(correction=0)), float(array.min()), float(array.max())]
+
+
+def residual_stages(classifier: DefectClassifier) -> dict[str, nn.Module]:
+    """The stages of the encoder by number; the first is no level of the classifier."""
+    return {str(number): classifier.encoder.model.get_submodule(f"layer{number}") for number in range(1, 5)}
 
 
 @pytest.mark.parametrize("path", DECODERS)
 def test_classifier(path: Path) -> None:
     data, classifier = arrays(path), classifier_of(path).double().eval()
     assert sum(parameter.numel() for parameter in classifier.decoder.parameters()) == int(data["n_params_decoder"])
+    gain = float(data["meta_gain_decoder"])
+    for (name, shape), first in zip(decoder_shapes(data).items(), data["dec_weight_first"], strict=True):
+        start = np.resize(decoder_weights(name, shape, gain).ravel()[:4].numpy(), 4)
+        np.testing.assert_allclose(start, first, rtol=0, atol=1e-14, err_msg=name)
     for size in sorted({int(key.split("/")[0]) for key in data if key.endswith("/image_sum")}):
         images = formula_images(size, int(data[f"{size}/out_shape"][0]))
         assert images.sum() == pytest.approx(float(data[f"{size}/image_sum"]), abs=1e-9)
-        with torch.no_grad(), recorded(inner_layers(classifier.decoder)) as outputs:
+        np.testing.assert_allclose(images[0, :, :2, :3], data[f"{size}/image_check"], rtol=0, atol=1e-14)
+        layers = inner_layers(classifier.decoder) | residual_stages(classifier) | {"decoder": classifier.decoder}
+        with torch.no_grad(), recorded(layers) as passes:
             found = classifier(torch.from_numpy(images))
-        expected = data[f"{size}/out"][:, 0]
+        expected, logits = data[f"{size}/out"][:, 0], data[f"{size}/logit"]
         step = size // expected.shape[-1]
         close(found[:, ::step, ::step], expected, 1e-9, f"{size} out")
-        for name, output in outputs.items():
+        close(statistics(found), data[f"{size}/stat"], 1e-9, f"{size} out")
+        _, logit = passes.pop("decoder")
+        step = size // logits.shape[-1]
+        close(logit.view(found[:, None].shape)[..., ::step, ::step], logits, 1e-9, f"{size} logit")
+        close(statistics(logit)[:2], data[f"{size}/logit_stat"], 1e-9, f"{size} logit")
+        for number in residual_stages(classifier):
+            close(statistics(passes.pop(number)[1])[:2], data[f"{size}/enc{number}_stat"], 1e-9, f"{size} {number}")
+        for name, (given, output) in passes.items():
+            assert list(given.shape) == data[f"{size}/mid/{name}_in_shape"].tolist()
+            close(statistics(output)[:2], data[f"{size}/mid/{name}_stat"], 1e-9, f"{size} {name}")
             values = output[0, :: max(1, output.shape[1] // 8)]
             stride = max(1, output.shape[2] // 4)
             stored = data[f"{size}/mid/{name}_sub"]
@@ -145,6 +176,7 @@ def check_statistics(classifier: DefectClassifier, data: dict[str, NDArray[Any]]
         expected = data[f"{size}/train_out"][:, 0]
         step = size // expected.shape[-1]
         close(found[:, ::step, ::step], expected, 1e-9)
+        close(statistics(found)[:2], data[f"{size}/train_stat"], 1e-9)
         after = dict(classifier.decoder.named_buffers())
         prefix = f"{size}/train_buffer_after/"
         for key in data:
@@ -163,6 +195,9 @@ def test_loss(data: dict[str, NDArray[Any]], name: str) -> None:
     mean.backward()
     assert float(mean.detach()) == pytest.approx(float(data[f"{name}/mean"]), rel=1e-12)
     close(probability.grad, data[f"{name}/grad_pred"], 1e-12)
+    pixels = zip(data[f"{name}/pred"].ravel(), data[f"{name}/target"].ravel(), strict=True)
+    single = [float(loss(*(torch.tensor([value], dtype=torch.float64) for value in pixel))) for pixel in pixels]
+    close(single, data[f"{name}/pixel"].ravel(), 1e-12)
 
 
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/target_boxes"))
@@ -194,14 +229,17 @@ def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
         "decoder_params": lambda: dict(classifier.decoder.named_parameters()),
         "decoder_buffers": lambda: dict(classifier.decoder.named_buffers()),
     }
+    assert list(parts) == str(data[f"{name}/max_change_names"]).split()
     before = {part: {key: value.detach().clone() for key, value in of().items()} for part, of in parts.items()}
     steps: list[tuple[float, float, int]] = []
+    norms: list[list[float]] = []
     for epoch in range(tuning.epochs):
         for _ in range(tuning.sub_epochs):
             rate = tuning_rate(tuning, epoch)
             found = training.train_on(images, target, rate, tuned=epoch >= tuning.frozen_epochs)
             gradients = sum(value.grad is not None for value in classifier.encoder.parameters())
             steps.append((found, rate, gradients))
+            norms.append([gradient_norm(classifier.decoder), gradient_norm(classifier.encoder)])
         changes = [
             max(float((value - before[part][key]).detach().abs().max()) for key, value in of().items())
             for part, of in parts.items()
@@ -209,6 +247,8 @@ def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
         expected = data[f"{name}/max_change_after_epoch"][epoch]
         assert [change == 0 for change in changes] == [change == 0 for change in expected]
         close(changes, expected, 1e-7, "largest changes")
+        seen = {int(value) for key, value in classifier.decoder.named_buffers() if key.endswith("num_batches_tracked")}
+        assert seen == {int(data[f"{name}/epoch{epoch}_dec_num_batches"])}
         after = {"enc": parts["encoder_params"](), "dec": parts["decoder_params"]() | parts["decoder_buffers"]()}
         for key in data:
             if match := re.fullmatch(rf"{name}/epoch{epoch}_(enc|dec)_(.+\..+)", key):
@@ -217,12 +257,19 @@ def test_first_stage(data: dict[str, NDArray[Any]], name: str) -> None:
                 close_to_one(after[match[1]], name_in_block, data[key], key)
     close([found for found, _, _ in steps], data[f"{name}/step_loss"], 1e-9)
     close([rate for _, rate, _ in steps], data[f"{name}/step_lr"], 1e-12)
+    close(norms, data[f"{name}/gradnorm_decoder_encoder"], 1e-9)
     assert [count for _, _, count in steps] == data[f"{name}/encoder_params_with_grad"].tolist()
     with torch.no_grad():
         after_train = float(loss(classifier(images), target))
         after_eval = float(loss(classifier.eval()(images), target))
     assert after_train == pytest.approx(float(data[f"{name}/loss_after_train_mode"]), rel=1e-8)
     assert after_eval == pytest.approx(float(data[f"{name}/loss_after_eval_mode"]), rel=1e-8)
+
+
+def gradient_norm(network: nn.Module) -> float:
+    """Of all gradients of the last step together; 0 where there are none."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return float(torch.stack([gradient.norm() for gradient in gradients]).norm()) if gradients else 0.0
 
 
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+/(?!stage1_).+_\d+x\d+_lr.+)_used_lr"))
@@ -236,6 +283,9 @@ def test_learning_rate_of_the_second_stage(data: dict[str, NDArray[Any]], name: 
         for epoch in range(len(used))
     ]
     close(np.array(found), used, 1e-12)
+    plain = training.model_copy(update={"warm_up_epochs": 0})
+    starts = [learning_rate(plain, epoch, 0, used.shape[1]) for epoch in range(len(used))]
+    close(starts, data[f"{name}_epoch_lr"], 1e-12)
 
 
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+/stage1_.+)_epoch_lr"))
@@ -259,7 +309,7 @@ def close_to_one(layers: dict[str, Tensor], name: str, expected: NDArray[Any], w
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/fibers_per_step"))
 def test_no_fibre_is_dropped(data: dict[str, NDArray[Any]], name: str) -> None:
     """It begins with what CFLOW-AD's case ``a`` begins with."""
-    start = arrays(beside("cflow_fibers.npz"))
+    start = beside("cflow_fibers.npz", "a/features")
     features = torch.from_numpy(start["a/features"]).double()[start["a/batch_image_order"].astype(int)]
     _, channels, height, width = features.shape
     prefix = "a/sd0/"
@@ -301,11 +351,16 @@ def released_map(data: dict[str, NDArray[Any]], split: str, weight: float) -> ND
     return found.numpy()
 
 
-def released_aupro(maps: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """CFLOW-AD's AUPRO at 200 thresholds, whose false-positive rates end a little below 1."""
+def counted(maps: NDArray[np.floating], truth: NDArray[np.bool_]) -> LinearCounter:
     counter = LinearCounter(float(maps.min()), float(maps.max()), thresholds=200)
     for values, mask in zip(maps, truth, strict=True):
         counter.update(Pixels(values[None]), mask[None])
+    return counter
+
+
+def released_aupro(maps: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """CFLOW-AD's AUPRO at 200 thresholds, whose false-positive rates end a little below 1."""
+    counter = counted(maps, truth)
     area = counter.aupro()
     assert area is not None
     rates, _ = counter.curve
@@ -325,12 +380,25 @@ def check_metrics(data: dict[str, NDArray[Any]], name: str, maps: NDArray[np.flo
         assert value == pytest.approx(float(data[f"{name}/{metric}"]) / 100, abs=1e-8), metric
 
 
+def check_curves(data: dict[str, NDArray[Any]], name: str, maps: NDArray[np.float64]) -> None:
+    truth = data["gt_mask"].astype(bool)
+    rates, shares = counted(maps, truth).curve
+    kept = rates <= 0.3
+    close(rates[kept], data[f"{name}/fpr_kept"], 1e-10)
+    close(shares[kept], data[f"{name}/pro_kept"], 1e-10)
+    stretched = (rates[kept] - rates[kept].min()) / (np.ptp(rates[kept]) + 1e-7)
+    close(stretched, data[f"{name}/fpr_rescaled"], 1e-10)
+    precision, _, _ = precision_recall_curve(truth.ravel(), maps.ravel())
+    assert len(precision) == int(data[f"{name}/pr_curve_points"])
+
+
 @pytest.mark.parametrize(("data", "name"), groups(r"(w[\d.]+)/map"))
 def test_joint_maps(data: dict[str, NDArray[Any]], name: str) -> None:
     found = released_map(data, "test", float(name[1:]))
     close(found, data[f"{name}/map"], 5e-8)
     close(found.max(axis=(1, 2)), data[f"{name}/image_score"], 5e-8)
     check_metrics(data, name, found)
+    check_curves(data, name, found)
     of_training = released_map(data, "train", float(name[1:]))
     step = of_training.shape[-1] // data[f"{name}/train_map_sub"].shape[-1]
     close(of_training[:, ::step, ::step], data[f"{name}/train_map_sub"], 5e-8)
@@ -350,13 +418,51 @@ def test_the_weight_with_the_highest_aupr(data: dict[str, NDArray[Any]], name: s
     found = [100 * pixel_aupr(truth, np.float32(weight) * probability - sums) for weight in GRID]
     close(np.array(found), data[f"{name}/grid_PIX_AUPR"], 1e-8)
     assert best_weight(sums, probability, truth) == float(data[f"{name}/w"])
+    assert max(found) == pytest.approx(float(data[f"{name}/PIX_AUPR"]), abs=1e-8)
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(subset_\d+_\d+)/map_minus_full_map"))
+def test_other_images_shift_the_released_maps_and_change_none_of_ours(data: dict[str, NDArray[Any]], name: str) -> None:
+    some = slice(*(int(place) for place in re.findall(r"\d+", name)))
+    maximum, size = torch.from_numpy(data["train_max"]), data["gt_mask"].shape[-1]
+    probability = torch.from_numpy(data["cls_test"])
+    sums = normality(likelihoods(data, "test"), maximum, size)
+    alone = normality([level[some] for level in likelihoods(data, "test")], maximum, size)
+    assert torch.equal(joint_map(alone, probability[some], 0.3), joint_map(sums, probability, 0.3)[some])
+    shift = float(alone.max()) - float(sums.max())
+    assert shift == pytest.approx(float(data[f"{name}/map_minus_full_map"]), abs=1e-10)
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(two_images_pred_shape)"))
+def test_two_images_have_a_map_each(data: dict[str, NDArray[Any]], name: str) -> None:
+    """The released code keeps the last one of exactly two."""
+    levels = [level[:2] for level in likelihoods(data, "test")]
+    size = data["gt_mask"].shape[-1]
+    found = joint_map(
+        normality(levels, torch.from_numpy(data["train_max"]), size), torch.from_numpy(data["cls_test"][:2]), 1.0
+    )
+    assert list(found.shape) == [2, *data[name].tolist()]
+
+
+@pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/logjac"))
+def test_log_likelihood(data: dict[str, NDArray[Any]], name: str) -> None:
+    """The released code divides it by the channels afterwards."""
+    latents, log_determinant = (torch.from_numpy(data[f"{name}/{key}"]) for key in ("z", "logjac"))
+
+    def flow(rows: Tensor, condition: None) -> tuple[Tensor, Tensor]:
+        return latents, log_determinant
+
+    found = log_likelihood(flow, latents, None)  # type: ignore[arg-type]
+    close(latents.shape[1] * found, data[f"{name}/value"], 1e-12)
 
 
 @pytest.mark.parametrize(("data", "name"), groups(r"(\w+)/pixel_aupr_trapezoid"))
 def test_metrics_of_a_map_with_ties(data: dict[str, NDArray[Any]], name: str) -> None:
     """The map is that of CFLOW-AD's case of the same name."""
-    case = arrays(beside("cflow_scores.npz"))
+    case = beside("cflow_scores.npz", f"{name}/map")
     maps, truth = case[f"{name}/map"].astype(np.float64), case[f"{name}/gt_mask"].astype(bool)
     assert pixel_aupr(truth, maps) == pytest.approx(float(data[f"{name}/pixel_aupr_trapezoid"]), abs=1e-10)
+    step = float(data[f"{name}/average_precision_for_comparison"])  # another area under the same curve
+    assert average_precision_score(truth.ravel(), maps.ravel()) == pytest.approx(step, abs=1e-10)
     assert released_aupro(maps, truth) == pytest.approx(float(data[f"{name}/aupro_200"]), abs=1e-10)
     assert auroc(truth.ravel(), maps.ravel()) == pytest.approx(float(data[f"{name}/pixel_auroc"]), abs=1e-10)

@@ -10,7 +10,7 @@ import pytest
 from clscnf_cases import groups
 from numpy.typing import NDArray
 
-from multiflow.methods.clscnf.synthetic import operations
+from multiflow.methods.clscnf.synthetic import objects, operations
 from multiflow.methods.clscnf.synthetic.defects import Defect, blended
 from multiflow.methods.clscnf.synthetic.noise import perlin_noise, turned
 from multiflow.methods.clscnf.synthetic.objects import object_mask
@@ -66,6 +66,32 @@ def test_object_masks(data: dict[str, NDArray[Any]], name: str) -> None:
     np.testing.assert_array_equal(found, data[f"O/{name}"])
 
 
+@pytest.mark.parametrize(("data", "name"), groups(r"steps/(\w+/\w+)/opened"))
+def test_steps_of_object_masks(data: dict[str, NDArray[Any]], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, class_name = name.split("/")
+    made: list[Any] = []
+
+    def recorded(function: str) -> Any:
+        plain = getattr(objects.cv2, function)
+
+        def call(*arguments: Any) -> Any:
+            made.append(plain(*arguments))
+            return made[-1]
+
+        return call
+
+    for function in ("cvtColor", "GaussianBlur", "threshold", "morphologyEx"):
+        monkeypatch.setattr(objects.cv2, function, recorded(function))
+    object_mask(data[f"picture/{picture}"], bright=class_name in BRIGHT, filled=class_name not in UNFILLED)
+    gray, blur, (threshold, _), opened, closed, smoothed = made
+    np.testing.assert_array_equal(gray, data[f"steps/{picture}/gray"])
+    np.testing.assert_array_equal(blur, data[f"steps/{picture}/blur"])
+    assert threshold == float(data[f"steps/{picture}/otsu_threshold"])
+    np.testing.assert_array_equal(opened > 0, unpacked(data[f"steps/{name}/opened"]))
+    np.testing.assert_array_equal(closed > 0, unpacked(data[f"steps/{name}/closed"]))
+    np.testing.assert_array_equal(smoothed, data[f"steps/{name}/smoothed"])
+
+
 # Synthetic defects
 
 
@@ -119,6 +145,11 @@ def test_synthetic_defects(data: dict[str, NDArray[Any]], name: str) -> None:
         assert not defect.mask.any()
         assert not defect.target.any()
         return
+    difference = (defect.image - picture / 255).mean(axis=2)[defect.mask]
+    counts = [unpacked(data[f"{name}/A"]).sum(), defect.mask.sum(), (np.abs(difference) < 1e-6).sum()]
+    assert counts == data[f"{name}/n_A_M_zero"].tolist()
+    mean = difference.mean() if len(difference) else 0.0
+    assert mean == pytest.approx(float(data[f"{name}/mean_d_in_M"]), abs=1e-6)
     np.testing.assert_array_equal(defect.mask, unpacked(data[f"{name}/M"]))
     np.testing.assert_array_equal(defect.target > 0, unpacked(data[f"{name}/M"]))
     assert defect.mask.any() == bool(data[f"{name}/has_anomaly"])

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,8 @@ import numpy as np
 import pytest
 import timm
 import torch
+from killing import kill_when
+from lite0 import CPU, LITE0, lite0_weights, work_in, written
 from numpy.typing import NDArray
 from pictured_samples import PicturedSample, PicturedSamples, pictured
 from torch import nn
@@ -34,10 +30,7 @@ from multiflow.methods.cflow.training import encode, train_cflow
 from multiflow.methods.contract import Images, Model
 from multiflow.methods.model import read_model, write_model
 from multiflow.methods.stages import Stages
-from multiflow.methods.work import Work
 
-LITE0 = "tf_efficientnet_lite0.in1k"
-CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {
     "image_size": 64,
     "encoder": {"backbone": LITE0, "weights": "package", "padding": "zeros", "levels": [-3, -1]},
@@ -55,25 +48,12 @@ def settings(**changes: Any) -> Settings:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    path = tmp_path_factory.mktemp("weights") / f"{LITE0}.safetensors"
-    fetch_weights(settings().encoder, path)
-    return {LITE0: path}
-
-
-def work_in(folder: Path, weights: dict[str, Path]) -> Work:
-    folder.mkdir(exist_ok=True)
-    torch.set_num_threads(1)  # as train_model sets them
-    return Work(CPU, 1, folder / "checkpoint.pt", "fingerprint", weights)
+    return lite0_weights(tmp_path_factory.mktemp("weights"))
 
 
 def trained(folder: Path, weights: dict[str, Path], samples: Any = None, seed: int = 0, **changes: Any) -> Model:
     model = train_cflow(samples or pictured(), settings(**changes), seed, work_in(folder, weights))
     return replace(model, weights=weights)
-
-
-def written(folder: Path, model: Model) -> bytes:
-    write_model(folder / "model.safetensors", model)
-    return (folder / "model.safetensors").read_bytes()
 
 
 # Parts
@@ -177,26 +157,8 @@ def test_same_seed_same_bytes_and_the_loss_falls(tmp_path: Path, weights: dict[s
 def test_a_killed_training_goes_on_and_ends_the_same(tmp_path: Path, weights: dict[str, Path], coasting: bool) -> None:
     changes = {"training": {"meta_epochs": 5, "sub_epochs": 4, "coasting": coasting}}
     expected = written(tmp_path, trained(tmp_path / "whole", weights, **changes))
-    program = textwrap.dedent(
-        f"""
-        import pickle, sys
-        from pathlib import Path
-        sys.path[:0] = [{str(Path(__file__).parent)!r}]
-        import test_cflow
-        folder, weights, changes = pickle.loads(bytes.fromhex(sys.argv[1]))
-        test_cflow.trained(folder, weights, **changes)
-        """
-    )
     folder = tmp_path / "killed"
-    data = pickle.dumps((folder, weights, changes)).hex()
-    process = subprocess.Popen([sys.executable, "-c", program, data])
-    deadline = time.monotonic() + 120
-    while not (folder / "checkpoint.pt").exists():
-        assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < deadline, "no checkpoint was written"
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    kill_when((folder / "checkpoint.pt").exists, "test_cflow", folder, weights, **changes)
     work = work_in(folder, weights)
     resumed: list[int] = []
     plain = work.resume

@@ -128,6 +128,16 @@ def test_every_data_set_has_an_entry(path: Path) -> None:
     assert bibtex_entries(path.read_text(encoding="utf-8"), path.name)
 
 
+def test_methods_of_one_run_are_cited_each_once(checkout: Path) -> None:
+    entries = bibtex_entries(cite(configuration("clscnf.yaml", "multiscale.yaml")), "the output")
+    assert {"kruse2025multiflow", "oh2024clscnfs", "multiscale_multiflow"} <= set(entries)
+    assert "10.1109/ACCESS.2024.3406376" in entries["oh2024clscnfs"]
+    assert "docs/multiscale.md" in entries["multiscale_multiflow"]
+    assert (ROOT / "docs/multiscale.md").is_file()
+    alone = {"multiscale": {"method": "multiscale"}}
+    assert "kruse2025multiflow" in keys(cite(configuration("multiscale.yaml", experiments=alone)))
+
+
 def test_entries_end_at_their_own_brace() -> None:
     text = "text\n@misc{a, title = {{B}e}, url = {https://a.b/@c}}\n@book{b,\n  title = {C}\n} @comment\n"
     assert bibtex_entries(text, "here") == {

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import timm
 import torch
+from killing import kill_when
+from lite0 import CPU, LITE0, NETWORK, lite0_weights, work_in, written
 from numpy.typing import NDArray
 from pictured_samples import PicturedSample, PicturedSamples, pictured
 
@@ -18,7 +20,7 @@ from multiflow.base.errors import InputError
 from multiflow.base.settings import deciding
 from multiflow.cluster.plan import count_images, plan, render_plan
 from multiflow.config import load_config, read_overlays
-from multiflow.features.pretrained import create_pretrained, fetch_weights
+from multiflow.features.pretrained import create_pretrained
 from multiflow.methods.cflow.encoder import LevelEncoder
 from multiflow.methods.cflow.settings import Encoder
 from multiflow.methods.cflow.settings import Settings as CflowSettings
@@ -31,12 +33,9 @@ from multiflow.methods.clscnf.training import train_clscnf
 from multiflow.methods.clscnf.weight import GRID
 from multiflow.methods.contract import Images, Model
 from multiflow.methods.model import read_model, write_model
-from multiflow.methods.work import Work
 from multiflow.results.tables.context import table_context
 
-LITE0 = "tf_efficientnet_lite0.in1k"
-CPU = torch.device("cpu")
-ENCODER = {"backbone": LITE0, "weights": "package", "padding": "zeros"}
+ENCODER = NETWORK | {"padding": "zeros"}
 SMALL: dict[str, Any] = {
     "image_size": 64,
     "encoder": ENCODER,
@@ -57,25 +56,12 @@ def settings(**changes: Any) -> Settings:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    path = tmp_path_factory.mktemp("weights") / f"{LITE0}.safetensors"
-    fetch_weights(settings().encoder, path)
-    return {LITE0: path}
-
-
-def work_in(folder: Path, weights: dict[str, Path], workers: int = 0) -> Work:
-    folder.mkdir(exist_ok=True)
-    torch.set_num_threads(1)  # as train_model sets them
-    return Work(CPU, 1, folder / "checkpoint.pt", "fingerprint", weights, workers=workers)
+    return lite0_weights(tmp_path_factory.mktemp("weights"))
 
 
 def trained(folder: Path, weights: dict[str, Path], samples: Any = None, **changes: Any) -> Model:
     model = train_clscnf(samples or pictured(), settings(**changes), 0, work_in(folder, weights))
     return replace(model, weights=weights)
-
-
-def written(folder: Path, model: Model) -> bytes:
-    write_model(folder / "model.safetensors", model)
-    return (folder / "model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +108,27 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(
     assert written(tmp_path, found) == written(tmp_path / "expected", model)
     assert len(again.history) == 4
     assert work.history[:saves] == again.history[:saves], "what was done was not done again"
+
+
+def test_both_stages_survive_a_kill_without_a_last_word(tmp_path: Path, weights: dict[str, Path]) -> None:
+    changes = {
+        "tuning": {"frozen_epochs": 8, "tuned_epochs": 2, "checkpoint_every": 1},
+        "training": {"meta_epochs": 10, "checkpoint_every": 1},
+    }
+    expected = written(tmp_path, trained(tmp_path / "whole", weights, **changes))
+    folder = tmp_path / "killed"
+    checkpoint = folder / "checkpoint.pt"
+
+    def second_stage() -> bool:
+        return "decoders" in torch.load(checkpoint, weights_only=True)["state"]
+
+    kill_when(checkpoint.exists, "test_clscnf", folder, weights, **changes)
+    assert not second_stage()
+    kill_when(second_stage, "test_clscnf", folder, weights, **changes)
+    work = work_in(folder, weights)
+    assert written(folder, train_clscnf(pictured(), settings(**changes), 0, work)) == expected
+    assert [record["tuning_pass"] for record in work.history[:10]] == list(range(1, 11))
+    assert [record["epoch"] for record in work.history[10:]] == list(range(1, 11))
 
 
 def encoder_of(found: Model) -> dict[str, torch.Tensor]:
@@ -251,7 +258,7 @@ def test_what_cannot_be_trained_is_one_line(
 def test_models_that_do_not_fit_are_one_line(model: Model) -> None:
     without = {name: value for name, value in model.tensors.items() if name != "weight"}
     for broken, changes, message in (
-        (model, {"image_size": 96}, "trained flows: expected those of levels .* at 96 px"),
+        (model, {"image_size": 96}, "trained decoders: expected those of levels .* at 96 px"),
         (model, {"classifier": {"decoder": "bottleneck"}}, "trained classifier: expected one of"),
         (replace(model, tensors=without), {}, "trained classifier: expected one of"),
         (replace(model, metadata={}), {}, "trained decoders: expected a model"),

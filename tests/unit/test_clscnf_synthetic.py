@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictured_samples import pictured
+from pictured_samples import PicturedSamples, pictured
 from PIL import Image
 
 from multiflow.base.errors import InputError
@@ -21,7 +22,7 @@ from multiflow.methods.clscnf.synthetic.objects import object_mask
 from multiflow.methods.clscnf.synthetic.operations import altered
 from multiflow.methods.clscnf.synthetic.pictures import NormalPictures, read_pictures
 from multiflow.methods.clscnf.synthetic.textures import find_textures
-from multiflow.methods.clscnf.weight import GRID, best_weight
+from multiflow.methods.clscnf.weight import GRID, best_weight, thinning
 from multiflow.results.figures.illustration import plot_illustration
 
 
@@ -79,6 +80,22 @@ def test_a_picture_without_an_object_gets_its_defects_everywhere() -> None:
     for bright in (False, True):
         part = object_mask(constant, bright, filled=True) > 0
         assert (draw_of(constant, part).parts()[1] == draw_of(constant, ~part).parts()[1]).all()
+
+
+def test_a_samples_foreground_is_read_once_for_all_of_its_views() -> None:
+    asked: list[int] = []
+
+    class Counted(PicturedSamples):
+        def __getitem__(self, index: int) -> Any:
+            shown = np.zeros((2, 64, 64), bool)
+            shown[0, :10], shown[1, : 20 + index] = True, True
+            return SimpleNamespace(foreground=lambda grid: asked.append(index) or shown)
+
+    samples = Counted(pictured(3, 2).values)
+    found = read_pictures(samples, [(2, 1), (0, 0), (2, 0), (0, 1)], Synthesis(textures="in_domain"), 64)
+    assert asked == [2, 0]
+    assert found.parts[:, :, 0].sum(axis=1).tolist() == [22, 10, 10, 20]
+    assert (found.images[0] == samples.values[2, 1]).all()
 
 
 def test_the_share_of_pictures_with_a_defect() -> None:
@@ -144,6 +161,12 @@ def test_synthetic_defects_are_illustrated(tmp_path: Path) -> None:
         assert picture.height > 6 * 120
         assert len(np.unique(np.asarray(picture.convert("L")))) > 50
     assert paths[1].stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("count", "size", "every"), [(100, 256, 1), (100, 512, 2), (4, 64, 1), (1000, 4096, 46)])
+def test_memory_of_the_choice_is_bounded_and_the_usual_pictures_are_whole(count: int, size: int, every: int) -> None:
+    assert thinning(count, size) == every
+    assert count * (size / every) ** 2 <= 8e6
 
 
 def test_the_weight_is_that_of_the_highest_aupr_and_the_larger_of_equals() -> None:

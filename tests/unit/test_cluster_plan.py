@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,13 @@ def test_a_method_without_a_cost_is_counted_and_named(tmp_path: Path) -> None:
     assert "Not in the sums" not in render_plan(paper())
     alone = render_plan(config, runs=[("own", "pcb", 0)])
     assert "| `train_model` | 1 | ? | 0.0 | 0.0 | 0.0 |" in alone
+
+
+def test_the_baselines_that_are_not_counted_are_named() -> None:
+    config = load_config(read_overlays([ROOT / "config" / name for name in ("config.yaml", "baselines.yaml")]))
+    notes = [line for line in render_plan(config).splitlines() if "Not in the sums" in line]
+    named = [re.search(r"what the jobs of (\w+) write; its method, (\w+),", note) for note in notes]
+    assert [match.groups() for match in named if match] == [(name, "anomalib") for name in ("padim", "patchcore", "rd")]
 
 
 def test_a_method_without_a_cost_takes_the_times_of_its_own_jobs(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from copy import deepcopy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,21 @@ def test_baselines_stand_beside_their_published_columns_with_their_own_reference
     assert columns - set(published_methods("real-iad-multi-view")) == {"AD-CLSCNFs"}, "unpublished on these data"
     assert "2106.08265" in headings["PatchCore"]
     assert "2011.08785" in headings["PaDiM"]
+    assert published - set(headings) == {"DeSTSeg", "UniAD"}, "nobody has them here"
     assert all(config.seeds_of(name) == [0, 1, 2, 3, 4] for name in config.table_methods)
+    assert departures(config, "softpatch") == ("coreset_share 0.01 (0.1)",)
+    assert departures(config, "simplenet") == ()
+    library = f"code of anomalib {version('anomalib')} (the authors')"
     assert departures(config, "patchcore") == (
-        "settings.layers ['layer2', 'layer3'] (empty)",
-        "settings.coreset_sampling_ratio 0.01 (empty)",
-        "settings.num_neighbors 9 (empty)",
-        "network.backbone wide_resnet50_2.tv_in1k (empty)",
+        library,
+        "coreset_sampling_ratio 0.01 (the library's 0.1)",
+        "whole pictures of 256 px (not compared)",
+    )
+    assert "n_features 100 (the library has none)" in departures(config, "padim")
+    assert departures(config, "rd") == (
+        library,
+        "200 epochs in batches of 16 (not compared)",
+        "whole pictures of 256 px (not compared)",
     )
 
 

@@ -27,6 +27,8 @@ METHODS = {
     "anomalib": "multiflow.methods.anomalib:AnomalibMethod",
     "clscnf": "multiflow.methods.clscnf:ClscnfMethod",
     "multiscale": "multiflow.methods.multiscale:MultiScaleMethod",
+    "softpatch": "multiflow.methods.softpatch:SoftPatchMethod",
+    "simplenet": "multiflow.methods.simplenet:SimpleNetMethod",
 }
 """Name in the configuration and import path. A module here is read at every start: keep it light."""
 

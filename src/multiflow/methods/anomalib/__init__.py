@@ -57,3 +57,7 @@ class AnomalibMethod:
     def describe(self, settings: AnomalibSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""
         return description.describe(settings)
+
+    def departures(self, settings: AnomalibSettings) -> tuple[str, ...]:
+        """Phrases for footnotes beside published numbers."""
+        return description.departures(settings)

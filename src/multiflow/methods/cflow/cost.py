@@ -10,7 +10,7 @@ from typing import Any
 from multiflow.methods.cflow.settings import Decoder, Encoder, Settings, Training
 from multiflow.methods.contract import Cost, Images
 
-__all__ = ["ImageCost", "cflow_cost", "decoder_parameters", "decoder_training_tflop", "image_cost"]
+__all__ = ["ImageCost", "cflow_cost", "decoder_parameters", "decoder_training_tflop", "image_cost", "level_shapes"]
 
 # Channels and stride of the levels by index, and GFLOP of an image of 256 px, as `_measure` counts them; which takes
 # seconds, while a plan asks for every class.
@@ -58,17 +58,28 @@ def image_cost(encoder: Encoder, decoder: Decoder, size: int) -> ImageCost:
         encoder, decoder: the settings.
         size: px.
     """
-    all_levels, gflop = _KNOWN.get(encoder.backbone) or _measure(encoder.backbone)
-    chosen = [all_levels[index] for index in encoder.levels if -len(all_levels) <= index < len(all_levels)]
-    levels = [(channels, math.ceil(size / stride) ** 2) for channels, stride in chosen]
+    levels, forward = level_shapes(encoder, size)
     parameters = sum(decoder_parameters(channels, decoder) for channels, _ in levels)
     rotations = decoder.blocks * sum(channels**2 for channels, _ in levels)
     return ImageCost(
         channels=tuple(channels for channels, _ in levels),
-        encoder=gflop * (size / 256) ** 2 / 1e3,
+        encoder=forward,
         decoders=sum(fibres * _fibre_flop(channels, decoder) for channels, fibres in levels) / 1e12,
         decoder_bytes=4 * (parameters + rotations),
     )
+
+
+def level_shapes(encoder: Encoder, size: int) -> tuple[list[tuple[int, int]], float]:
+    """Channels and pixels of the levels, and operations of the whole encoder, 1e12, for an image of this side.
+
+    Args:
+        encoder: the settings.
+        size: px.
+    """
+    all_levels, gflop = _KNOWN.get(encoder.backbone) or _measure(encoder.backbone)
+    chosen = [all_levels[index] for index in encoder.levels if -len(all_levels) <= index < len(all_levels)]
+    levels = [(channels, math.ceil(size / stride) ** 2) for channels, stride in chosen]
+    return levels, gflop * (size / 256) ** 2 / 1e3
 
 
 def decoder_training_tflop(image: ImageCost, training: Training, images: Images) -> float:

@@ -68,14 +68,10 @@ class CflowScorer:
     """
 
     def __init__(self, model: Model, settings: Settings, device: torch.device) -> None:
-        decoders, self._maximum = from_model(model)
         self._encoder = create_encoder(settings.encoder, model.weights).to(device)
         shapes = self._encoder.shapes(settings.image_size)
-        if shapes != decoders.shapes:
-            raise InputError(
-                f"trained decoders: expected those of levels {shapes}, which {settings.encoder.backbone} gives at "
-                f"{settings.image_size} px, found those of {decoders.shapes}; train them again"
-            )
+        place = f"{settings.encoder.backbone} at {settings.image_size} px"
+        decoders, self._maximum = from_model(model, shapes, place)
         self._decoders = decoders.to(device)
         self._size, self._score = settings.image_size, settings.score
         self._highest = float(len(shapes))

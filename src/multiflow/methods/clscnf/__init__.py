@@ -6,6 +6,7 @@ This file is read at every start of the workflow: what computes is imported wher
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.clscnf import description
@@ -73,6 +74,10 @@ class ClscnfMethod:
         from multiflow.methods.clscnf.cost import clscnf_cost
 
         return clscnf_cost(settings, images)
+
+    def bibtex(self, settings: ClscnfSettings) -> str:
+        """How it is cited."""
+        return (files(__name__) / "reference.bib").read_text(encoding="utf-8")
 
     def describe(self, settings: ClscnfSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""

@@ -82,16 +82,11 @@ class Networks:
             InputError: the model is none of this method, or of another encoder, decoder or image size.
         """
         own = {name for name in model.tensors if name.startswith(_CLASSIFIER) or name == _WEIGHT}
-        flows, maximum = flows_from_model(
-            Model({name: tensor for name, tensor in model.tensors.items() if name not in own}, model.metadata)
-        )
+        others = {name: tensor for name, tensor in model.tensors.items() if name not in own}
         classifier = create_classifier(settings, model.weights)
         shapes = checked_shapes(classifier.encoder, settings.image_size)
-        if shapes != flows.shapes:
-            raise InputError(
-                f"trained flows: expected those of levels {shapes}, which {settings.encoder.backbone} gives at "
-                f"{settings.image_size} px, found those of {flows.shapes}; train them again"
-            )
+        place = f"{settings.encoder.backbone} at {settings.image_size} px"
+        flows, maximum = flows_from_model(Model(others, model.metadata), shapes, place)
         try:
             classifier.load_state_dict(
                 {name.removeprefix(_CLASSIFIER): model.tensors[name] for name in own - {_WEIGHT}}

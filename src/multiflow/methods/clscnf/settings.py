@@ -150,7 +150,10 @@ class Settings(Block):
         json_schema_extra=SCORING,
     )
     weight_images: int = Field(
-        100, ge=2, description="Training images at most by which the weight is chosen; every second one gets a defect."
+        100,
+        ge=2,
+        description="Training images at most by which the weight is chosen; every second one gets a defect. Where they "
+        "have more than 8 million pixels, rows and columns are left out evenly.",
     )
     shared_encoder: bool = Field(
         True, description="Flows on the tuned encoder; else on the pretrained one, as a baseline."

@@ -21,7 +21,7 @@ from multiflow.methods.clscnf.settings import Settings
 from multiflow.methods.clscnf.synthetic.pictures import read_pictures
 from multiflow.methods.clscnf.synthetic.textures import find_textures
 from multiflow.methods.clscnf.tuning import ClassifierTraining, tune_passes
-from multiflow.methods.clscnf.weight import best_weight
+from multiflow.methods.clscnf.weight import best_weight, thinning
 from multiflow.methods.contract import Model, Samples
 from multiflow.methods.work import Work
 
@@ -120,6 +120,7 @@ def _chosen_weight(networks: Networks, samples: Samples, settings: Settings, see
     order = np.random.default_rng([seed, _CHOICE]).permutation(len(places))[: settings.weight_images]
     pictures = read_pictures(samples, [places[index] for index in order], settings.synthesis, settings.image_size)
     progress = work.progress("weighed", len(order), "pictures")
+    thin = (slice(None, None, thinning(len(order), settings.image_size)),) * 2
     normality, probability, truth = [], [], []
     for number, draw in enumerate(pictures.draws(range(len(order)), (seed, _CHOICE))):
         image, mask = draw.picture, np.zeros_like(draw.part)
@@ -127,8 +128,8 @@ def _chosen_weight(networks: Networks, samples: Samples, settings: Settings, see
             defect = draw.make()
             image, mask = np.rint(255 * defect.image).astype(np.uint8), defect.mask
         flows, classifier = networks(image[None])
-        normality.append(flows[0].cpu().numpy())
-        probability.append(classifier[0].cpu().numpy())
-        truth.append(mask)
+        normality.append(flows[0][thin].cpu().numpy())
+        probability.append(classifier[0][thin].cpu().numpy())
+        truth.append(mask[thin])
         progress.step()
     return best_weight(np.stack(normality), np.stack(probability), np.stack(truth)) or 1.0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRID", "best_weight", "pixel_aupr"]
+__all__ = ["GRID", "best_weight", "pixel_aupr", "thinning"]
+
+_MOST_PIXELS = 8_000_000  # more than 100 pictures of 256 px have, by which a choice takes 0.6 GB
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
@@ -40,3 +44,13 @@ def best_weight(
         return None
     found = [pixel_aupr(truth, np.float32(weight) * probability - normality) for weight in GRID]
     return max(zip(found, GRID, strict=True))[1]
+
+
+def thinning(count: int, size: int) -> int:
+    """Every how many rows and columns of pictures are enough to choose a weight by, so that memory is bounded.
+
+    Args:
+        count: pictures.
+        size: side of a picture, px.
+    """
+    return math.ceil(math.sqrt(count * size**2 / _MOST_PIXELS))

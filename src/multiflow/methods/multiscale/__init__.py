@@ -6,6 +6,7 @@ This file is read at every start of the workflow: what computes is imported wher
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.contract import Cost, Images, Model, Needs, Sample, Samples, Scores
@@ -54,6 +55,11 @@ class MultiScaleMethod:
         from multiflow.methods.multiscale.cost import levels_cost
 
         return levels_cost(settings, images)
+
+    def bibtex(self, settings: ScaleSettings) -> str:
+        """How it is cited, together with the method whose flows it has at each scale."""
+        folders = files(__name__), files("multiflow.methods.multiflow")
+        return "\n".join((folder / "reference.bib").read_text(encoding="utf-8") for folder in folders)
 
     def describe(self, settings: ScaleSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""

@@ -84,7 +84,8 @@ def facts_by_class(config: Config, name: str) -> dict[str, dict[str, str]]:
 def departures(config: Config, name: str) -> tuple[str, ...]:
     """Settings of an experiment that are not the defaults, which are the paper's: ``key value (default)``.
 
-    One that not all of its classes have names those that do.
+    One that not all of its classes have names those that do. A method whose defaults are not its paper's says itself
+    what differs, in an optional ``departures(settings) -> tuple``.
     """
     classes, own = config.classes_of(name), _classes_with_own_settings(config, name)
     others = [class_name for class_name in classes if class_name not in own]
@@ -109,9 +110,12 @@ def _departures(config: Config, experiment: Experiment) -> Iterator[str]:
         found += _changes(config.segmentation, config.segmentation.deciding(experiment.segmentation), "segmentation.")
     if needs.foreground:
         found += _changes(experiment.foreground, place="foreground.")
-    # The name of a set of features says nothing; what is in the set does.
-    found += [change for change in _changes(experiment.settings) if change[1] not in needs.features]
+    own = ask(experiment.method, "departures", tuple, experiment.settings)
+    if own is None:
+        # The name of a set of features says nothing; what is in the set does.
+        found += [change for change in _changes(experiment.settings) if change[1] not in needs.features]
     found += _changes(experiment.evaluation, place="evaluation.")
+    yield from own or ()
     for key, value, default in found:
         yield f"{key} {value} ({default})"
 

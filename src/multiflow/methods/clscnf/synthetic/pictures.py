@@ -75,12 +75,16 @@ def read_pictures(
     textures = find_textures(synthesis, size)
     images = np.empty((len(places), size, size, 3), np.uint8)
     parts = np.ones((len(places), size, size), bool)
+    if synthesis.objects.source == "foreground":
+        by_sample: dict[int, list[int]] = {}
+        for index, (sample, _) in enumerate(places):
+            by_sample.setdefault(sample, []).append(index)
+        for sample, indices in by_sample.items():
+            parts[indices] = samples[sample].foreground((size, size))[[places[index][1] for index in indices]]
     with closing(samples.pictures(places)) as pictures:
-        for index, ((sample, view), picture) in enumerate(zip(places, pictures, strict=True)):
+        for index, picture in enumerate(pictures):
             images[index] = picture
-            if synthesis.objects.source == "foreground":
-                parts[index] = samples[sample].foreground((size, size))[view]
-            elif synthesis.objects.source == "brightness":
+            if synthesis.objects.source == "brightness":
                 objects = synthesis.objects
                 parts[index] = object_mask(picture, objects.bright, objects.filled) > 0
             step()
