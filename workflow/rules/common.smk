@@ -59,9 +59,8 @@ def forget_forced():
 
 def show_warnings():
     """Jobs on a cluster have said their warnings on no screen."""
-    if workflow.non_local_exec:
-        for line in logged_warnings(workflow.dag.jobs, STARTED):
-            print(line, file=sys.stderr)
+    for line in logged_warnings(workflow.dag.jobs, STARTED):
+        print(line, file=sys.stderr)
 
 
 def experiment_of(wildcards):

@@ -42,7 +42,7 @@ def logged_warnings(jobs: Iterable[Any], since: float) -> Iterator[str]:
     """A line for every log with warnings of a job on a cluster, whose screen nobody sees.
 
     Args:
-        jobs: Snakemake's; those of local rules have said their warnings on this machine.
+        jobs: Snakemake's; those that ran on this machine have said their warnings there.
         since: logs that were written before are passed by, seconds since 1970.
     """
     for log in sorted({Path(log) for job in jobs if not job.is_local for log in job.log}):
