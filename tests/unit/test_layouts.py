@@ -116,7 +116,8 @@ def test_annotations_count_by_their_content(folders: Dataset, tmp_path: Path) ->
     assert annotations_sha256(real_iad, tmp_path / "real {iad}", "thing") is None
     # A layout of folders counts by the names in them.
     before = annotations_sha256(folders, tmp_path, "nut")
-    (tmp_path / "nut/train/good/001.png").touch()
+    for name in ("001.png", "Thumbs.db", ".DS_Store"):
+        (tmp_path / "nut/train/good" / name).touch()
     assert annotations_sha256(folders, tmp_path, "nut") == before
     (tmp_path / "nut/train/good/more.png").touch()
     assert annotations_sha256(folders, tmp_path, "nut") != before

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from multiflow.base.errors import InputError
 from multiflow.base.provenance import file_sha256
 from multiflow.datasets.digests import read_digests, read_doubts
+from multiflow.datasets.file_names import is_hidden
 from multiflow.datasets.flips import read_flips
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def annotations_sha256(dataset: Dataset, root: Path, class_name: str) -> str | N
 
 
 def _content(path: Path) -> str:
-    """What a file holds, as a checksum, or the names in a folder."""
-    return "\0".join([path.name, *sorted(os.listdir(path))]) if path.is_dir() else file_sha256(path)
+    """What a file holds, as a checksum, or the names in a folder but for those that a file manager leaves there."""
+    if not path.is_dir():
+        return file_sha256(path)
+    return "\0".join([path.name, *(name for name in sorted(os.listdir(path)) if not is_hidden(name))])
 
 
 def flip_row(dataset: Dataset, class_name: str) -> dict[str, int] | None:
