@@ -25,7 +25,16 @@ from multiflow.results.figures.classes import DETECTION, plot_classes
 from multiflow.results.figures.training import plot_training_classes
 from multiflow.results.pages import write_table_page
 from multiflow.results.records import load_doubts
-from multiflow.results.tables import TableContext, format_text, make_table, missing_latex, write_latex, write_pdf
+from multiflow.results.tables import (
+    TableContext,
+    Words,
+    cost_table,
+    format_text,
+    make_table,
+    missing_latex,
+    write_latex,
+    write_pdf,
+)
 from multiflow.results.tables.latex import escape
 from multiflow.results.tables.text import format_csv
 
@@ -143,6 +152,14 @@ def test_a_class_may_be_called_average(tmp_path: Path, monkeypatch: pytest.Monke
     assert labels == ["average", "nut", "Average"]
     places = {round(line.get_xdata()[0], 6) for line in drawn[0].axes[0].get_lines() if len(line.get_xdata()) == 1}
     assert {round(value, 6) for value in (first, second, mean)} <= places
+
+
+def test_a_class_may_be_called_as_the_mean_of_the_costs() -> None:
+    names = ("average", "mean")
+    rows = cost_table([], replace(context(names), experiments={})).rows
+    assert [row.cells[1] for row in rows] == [
+        Words("average", "average"), Words("mean", "mean"), Words("mean of the classes", "(average)"),
+    ]  # fmt: skip
 
 
 def test_an_experiment_may_be_called_as_a_column() -> None:

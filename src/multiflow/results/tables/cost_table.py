@@ -36,6 +36,7 @@ def cost_table(costs: Sequence[RunCost], context: TableContext) -> Table:
         context: the run.
     """
     rows: list[Row] = []
+    mean = Words("mean" if "mean" not in context.classes else "mean of the classes", context.average)
     for method, heading in context.methods.items():
         by_class = {
             name: [cost for cost in costs if (cost.experiment, cost.class_name) == (method, name)]
@@ -46,7 +47,7 @@ def cost_table(costs: Sequence[RunCost], context: TableContext) -> Table:
             rows.append(Row("", (), (*place, *_cells([runs])), rule_above=index == 0 and bool(rows)))
         if len(by_class) > 1:
             found = [runs for runs in by_class.values() if runs]
-            rows.append(Row("", (), (Words(heading, method), Words("mean", "average"), *_cells(found))))
+            rows.append(Row("", (), (Words(heading, method), mean, *_cells(found))))
     missing = any(cell.value is None for row in rows for cell in row.numbers)
     return Table(
         name="costs",
