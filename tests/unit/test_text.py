@@ -44,8 +44,24 @@ def test_text_of_any_program_is_read(tmp_path: Path, encoding: str, line_end: st
         (b'{"meta": 1}' + bytes(100), "found zero bytes; it is damaged: restore it"),
         (b"[" * 200_000, "restore the file"),
         (b"[" + b"1" * 5000 + b"]", "restore the file"),
+        (
+            b'{"train": [{"a": 1, "b": 2}], "test": [], "train": []}',
+            "with each key once, found 'train' twice; keep one",
+        ),
     ],
-    ids=["empty", "mark", "string", "list", "comma", "latin-1", "utf-16 without mark", "zeros", "deep", "long number"],
+    ids=[
+        "empty",
+        "mark",
+        "string",
+        "list",
+        "comma",
+        "latin-1",
+        "utf-16 without mark",
+        "zeros",
+        "deep",
+        "long number",
+        "duplicate",
+    ],
 )
 def test_damaged_json_is_one_line(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "thing.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,21 @@ def read_json(path: str | Path, what: str) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: it cannot be read, or is no JSON: where, and why.
+        InputError: it cannot be read, is no JSON, or has a key twice, of which Python drops the first: where, and why.
     """
     text = read_text(path, what, "restore the file")
     if not text.strip():
         raise InputError(f"{path}: expected {what}, found an empty file; restore it")
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name = Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise InputError(f"{path}: expected {what} with each key once, found {name!r} twice; keep one")
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
         place = f"{path}: line {error.lineno}, column {error.colno}"
         if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
