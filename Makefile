@@ -11,7 +11,7 @@ help:   ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at most 20 minutes)
-	@workflow/run_demo.sh
+	@bash workflow/run_demo.sh
 
 inspect: env  ## score new photographs of one part: make inspect MODEL=<a trained model> PHOTOS=<folder>
 	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(value MODEL),$(call typed,MODEL),--help) $(if $(value PHOTOS),$(call typed,PHOTOS)) $(OPTIONS)
@@ -45,7 +45,7 @@ bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the sam
 	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)
 
 env:  ## install the environment and link it as .venv; another build of torch: make env TORCH_INDEX=<package index>
-	@envs/install.sh
+	@bash envs/install.sh
 
 lock: env  ## resolve pyproject.toml into envs/lock.txt and the conda environment
 	@.venv/bin/python envs/make_lock.py

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def checkout(tmp_path: Path) -> Path:
 def test_what_a_checkout_has_is_not_installed_again(checkout: Path) -> None:
     result = install(checkout)
     assert (result.returncode, result.stderr, (checkout / "cache").exists()) == (0, "", False)
+
+
+def test_make_runs_scripts_that_no_disk_marks_as_programs(program: Callable[[str], str], checkout: Path) -> None:
+    """A disk of Windows, and a ZIP that was unpacked there, keep no such mark."""
+    (checkout / "Makefile").write_text((ROOT / "Makefile").read_text())
+    assert not os.access(checkout / "envs/install.sh", os.X_OK)
+    (checkout / "workflow").mkdir()
+    (checkout / "workflow/run_demo.sh").write_text("echo the demo runs\n")
+    environment = {name: value for name, value in os.environ.items() if name != "MULTIFLOW_ENVS"}
+    result = subprocess.run(
+        [program("make"), "--no-print-directory", "demo"],
+        cwd=checkout, env=environment | {"PYTHON": sys.executable}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("the demo runs\n", "")
 
 
 def test_another_place_or_lock_file_is_another_installation(checkout: Path) -> None:
