@@ -51,6 +51,7 @@ def test_noisy_training_data_are_read_with_the_others(tmp_path: Path) -> None:
     frame = read_samples(dataset(annotations="realiad_jsons_fuiad_0.1"), tmp_path, "thing", processes=0)
     noisy = frame[(frame["split"] == "train") & (frame["label"] == 1)]
     assert noisy["sample"].tolist() == ["thing_0007_NG_HS"] * 2
+    assert frame.attrs["doubts"] == {"an anomalous view is trained on": 2}
     assert len(frame[frame["split"] == "train"]) == 12
     assert len(frame[frame["split"] == "test"]) == 9
 

@@ -381,6 +381,16 @@ def test_a_test_picture_that_is_trained_on_is_doubted_under_whatever_name(
     assert caplog.messages == [f"{annotations}: {places}: the picture is in both train and test"]
 
 
+def test_pictures_of_which_some_are_turned_are_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = write_class(tmp_path)
+    picture = next((tmp_path / "realiad_1024/thing/OK").rglob("*_C2_train2024.jpg"))
+    _draw(picture, Image.open(picture).transpose(Image.Transpose.ROTATE_90))
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    what = "a camera's pictures are both wide and tall, as where some are turned; all become squares"
+    assert frame.attrs["doubts"] == {what: 1}
+    assert caplog.messages == [f"{annotations}: 6 wide and 1 tall pictures of C2: {what}"]
+
+
 def test_a_mask_that_is_its_picture_is_a_problem(tmp_path: Path) -> None:
     annotations = write_class(tmp_path)
     _edit(annotations, lambda content: content["test"][6].update(mask_path=content["test"][6]["image_path"]))

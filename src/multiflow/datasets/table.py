@@ -22,6 +22,7 @@ from multiflow.base.processes import ordered_map
 from multiflow.base.progress import Progress
 from multiflow.base.text import writable
 from multiflow.datasets import layout
+from multiflow.datasets.class_doubts import doubt_class
 from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.file_names import is_hidden
 from multiflow.datasets.flips import read_flips
@@ -80,18 +81,18 @@ def read_samples(
     views = _labelled(_ordered_views(views, dataset.cameras, findings), dataset, findings)
     views = _in_folders(root, views, findings)
     inspected = _inspect_files(root, views, processes, threshold, findings)
-    _doubt_copies(views, inspected, findings)
     findings.raise_problems()
-    findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
-    for line in findings.warnings:
-        # A job's log counts together what is said in the same words.
-        what = next((words for words in findings.doubts if line.endswith(words)), "")
-        logger.warning("%s" + what.replace("%", "%%"), line.removesuffix(what))
     rows = [
         asdict(view) | asdict(files) | {"flip": flips[view.camera]}
         for view, files in zip(views, inspected, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+    doubt_class(frame, views[0].source, findings)
+    findings.doubts["another warning"] = len(findings.warnings) - findings.doubts.total()
+    for line in findings.warnings:
+        # A job's log counts together what is said in the same words.
+        what = next((words for words in findings.doubts if line.endswith(words)), "")
+        logger.warning("%s" + what.replace("%", "%%"), line.removesuffix(what))
     frame.attrs["doubts"] = dict(+findings.doubts)
     return frame
 
@@ -299,16 +300,6 @@ def _doubt_mask(where: str, lowest: int, border: int, highest: int, threshold: i
         logger.warning("%s: the mask of an anomalous view covers all of it", where)
     elif border > threshold:
         logger.warning(f"%s: the mask of an anomalous view {BORDER_COVERED}", where)
-
-
-def _doubt_copies(views: list[View], inspected: list[_Inspected], findings: Findings) -> None:
-    """Doubt test pictures that are training pictures as well, under whatever name."""
-    found = [(view, files.sha256) for view, files in zip(views, inspected, strict=True) if files.sha256]
-    trained = {sha256: view for view, sha256 in found if view.split == "train"}
-    for view, sha256 in found:
-        if view.split == "test" and (copy := trained.get(sha256)) is not None:
-            where = view.image if copy.image == view.image else f"{view.image}, {copy.image}"
-            findings.doubt(f"{view.source}: {where}", "the picture is in both train and test")
 
 
 def _inspect(task: tuple[Path, str, str]) -> tuple[_Inspected, _Values, Findings]:
