@@ -309,6 +309,32 @@ def test_a_folder_that_is_not_there_is_one_problem_for_all_its_pictures(tmp_path
     ]
 
 
+def test_a_normal_class_that_no_record_has_is_one_problem(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    _edit(annotations, lambda content: content["meta"].update(normal_class="ok"))
+    for unmasked in ("refuse", "image_only"):  # else all views would be anomalous
+        assert _problems(tmp_path, unmasked_views=unmasked) == [
+            f"{annotations}: meta: expected the anomaly_class of normal views under normal_class, found ok, where "
+            "records have OK, HS; correct it"
+        ]
+
+
+@pytest.mark.parametrize("prefix", ["/data/thing", "../../thing", "D:\\data\\thing"])
+def test_a_prefix_that_leads_out_of_the_data_set_is_one_problem(tmp_path: Path, prefix: str) -> None:
+    annotations = write_class(tmp_path)
+    _edit(annotations, lambda content: content["meta"].update(prefix=prefix))
+    assert _problems(tmp_path) == [
+        f"{annotations}: meta: prefix: expected a path below the data set's root, found {prefix}; mend it"
+    ]
+
+
+def test_a_name_that_is_too_long_is_one_problem(tmp_path: Path) -> None:
+    annotations = write_class(tmp_path)
+    _edit(annotations, lambda content: content["meta"].update(prefix="x" * 300))
+    (problem,) = _problems(tmp_path)
+    assert f"{'x' * 300}: expected a folder with files of 21 views" in problem
+
+
 def test_warnings_for_masks_that_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     annotations = write_class(tmp_path)
     mask = sorted(tmp_path.rglob("*.png"))[0]

@@ -94,6 +94,11 @@ def read_views(dataset: Dataset, root: Path, class_name: str, findings: Findings
     missing = [key for key in ("prefix", "normal_class") if not isinstance(meta.get(key), str)]
     for key in missing:
         findings.problems.append(f"{source}: meta: expected a text under {key}, found {meta.get(key)!r}; add it")
+    if not missing and _leads_out(_joined(dataset, meta["prefix"])):
+        findings.problems.append(
+            f"{source}: meta: prefix: expected a path below the data set's root, found {meta['prefix']}; mend it"
+        )
+        return []
     views = []
     for split in _SPLITS:
         for index, record in enumerate(_records(source, split, content, findings)):
@@ -102,6 +107,13 @@ def read_views(dataset: Dataset, root: Path, class_name: str, findings: Findings
             view = _read_view(source, f"{split}[{index}]", split, record, meta, dataset, findings)
             if view is not None:
                 views.append(view)
+    if views and all(view.label for view in views):
+        found = ", ".join(dict.fromkeys(view.anomaly_class for view in views))
+        findings.problems.append(
+            f"{source}: meta: expected the anomaly_class of normal views under normal_class, found "
+            f"{meta['normal_class']}, where records have {found}; correct it"
+        )
+        return []
     absent = _missing_images(dataset, root)
     findings.problems += absent
     # Without their folder every picture would be a problem of its own.
@@ -149,6 +161,17 @@ def _records(source: Path, split: str, content: dict[str, Any], findings: Findin
     return []
 
 
+def _joined(dataset: Dataset, *parts: str) -> str:
+    """A path relative to the data set's root; Windows writes backslashes."""
+    below = (part.replace("\\", "/") for part in parts)
+    return posixpath.normpath(posixpath.join(dataset.image_folder, *below))
+
+
+def _leads_out(path: str) -> bool:
+    """Whether a path does not lie below the data set's root."""
+    return posixpath.isabs(path) or path.split("/")[0] == ".." or re.search(r"(^|/)[A-Za-z]:(/|$)", path) is not None
+
+
 def _read_view(
     source: Path, place: str, split: str, record: Any, meta: dict[str, Any], dataset: Dataset, findings: Findings
 ) -> View | None:
@@ -172,12 +195,8 @@ def _read_view(
     paths = {}
     for key in ("image_path", "mask_path"):
         value = record[key]
-        path = ""
-        if value:
-            # Windows writes backslashes.
-            below = posixpath.join(*(text.replace("\\", "/") for text in (meta["prefix"], value)))
-            path = posixpath.normpath(posixpath.join(dataset.image_folder, below))
-        if posixpath.isabs(path) or path.split("/")[0] == ".." or re.search(r"(^|/)[A-Za-z]:/", path):
+        path = _joined(dataset, meta["prefix"], value) if value else ""
+        if _leads_out(path):
             report(f"{key}: expected a path below the data set's root, found {value}; mend it")
             return None
         paths[key] = path

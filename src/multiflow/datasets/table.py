@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -221,10 +222,10 @@ def _in_folders(root: Path, views: list[View], findings: Findings) -> list[View]
 
 def _missing_folder(root: Path, folder: str) -> str | None:
     """The uppermost of a folder and those that it lies in that is not there; None where it is."""
-    if (root / folder).is_dir():
+    if os.path.isdir(root / folder):
         return None
     parents = [str(parent) for parent in PurePosixPath(folder).parents]
-    return next((path for path in [*reversed(parents), folder] if not (root / path).is_dir()), None)
+    return next((path for path in [*reversed(parents), folder] if not os.path.isdir(root / path)), None)
 
 
 @dataclass(frozen=True)
