@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import platform
@@ -117,6 +118,26 @@ def test_hdf5_ends_in_one_line_wherever_the_disk_is_full(tmp_path: Path) -> None
         (line,) = messages.get()
         assert line.startswith(f"{target}: cannot be written whole: File too large; make room in "), line
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").touch()  # a file where the folder belongs
+    with pytest.raises(InputError) as caught, atomic_path(tmp_path / "models/a.h5"):
+        raise AssertionError("there is nothing to write to")
+    expected = f"{tmp_path}/models/a.h5: cannot be written (%s); make {tmp_path}/models a folder that can be written"
+    assert caught.value.problems == [expected % "File exists"]
+    (tmp_path / "models").unlink()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", refuse)  # a test may run as root
+        with pytest.raises(InputError) as caught, atomic_path(tmp_path / "models/a.h5"):
+            raise AssertionError("there is nothing to write to")
+    assert caught.value.problems == [expected % "Permission denied"]
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "models/a.h5"):
+        refuse(tmp_path / "another")  # of something else than this file
 
 
 def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:

@@ -26,15 +26,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     removed and the target stays as it was. What a killed process left is removed first.
 
     Raises:
-        InputError: the disk, or the user's part of it, is full.
+        InputError: the disk, or the user's part of it, is full, or the folder is one that this user cannot write.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left(target)
     temporary = target.with_name(f".{target.name}.{platform.node()}.{os.getpid()}.partial")
     try:
+        _make(temporary, target)
         # Some libraries write files that nobody else may read; a run's results are a group's.
-        temporary.touch()
         mode = temporary.stat().st_mode
         yield temporary
         temporary.chmod(mode)
@@ -49,7 +47,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             f"{target}: cannot be written whole: {reason}; make room in {target.parent} and start again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _make(temporary: Path, target: Path) -> None:
+    """Make the temporary file of a target, with its folder.
+
+    Raises:
+        InputError: this user cannot write there.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(target)
+        temporary.touch()
+    except OSError as error:
+        if _full_disk(error) is not None:
+            raise
+        raise InputError(
+            f"{target}: cannot be written ({error.strerror}); make {target.parent} a folder that can be written"
+        ) from error
 
 
 def _remove_left(target: Path) -> None:
@@ -60,7 +77,7 @@ def _remove_left(target: Path) -> None:
     own = f".{target.name}.{platform.node()}."
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         process = left.name[len(own) :].removesuffix(".partial")
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):  # or another user's
             if left.name.startswith(own) and process.isdigit():
                 unused = not _is_alive(int(process))
             else:
