@@ -82,7 +82,6 @@ include: "workflow/rules/targets.smk"
 
 onstart:
     prepare_jobs()
-    write_configuration(config, RUN.folder, latest=True)
     forget_forced()
 
 

@@ -126,6 +126,7 @@ def prepare_jobs():
     try:
         own_slurm_jobs()
         CLAIMS.append(claim_run(Path.cwd(), RUN.run))
+        write_configuration(config, RUN.folder, latest=True)
     except (InputError, OSError) as error:
         print(error, file=sys.stderr, flush=True)
         raise SystemExit(1) from None
