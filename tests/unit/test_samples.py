@@ -443,8 +443,10 @@ def test_the_limit_of_a_mask_is_that_of_the_evaluation(
     assert "covers all of it" in caplog.text
 
 
-def test_few_bits_are_doubted_for_the_class_as_a_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_class(tmp_path)
+def test_few_bits_are_doubted_by_camera_and_split_and_not_by_picture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = write_class(tmp_path)
     for path in tmp_path.rglob("*.jpg"):
         with Image.open(path) as picture:
             values = np.asarray(picture.convert("L")).astype(np.uint16)
@@ -455,7 +457,17 @@ def test_few_bits_are_doubted_for_the_class_as_a_whole(tmp_path: Path, caplog: p
     assert (doubts[doubt], len(caplog.messages)) == (1, 1)
     assert "its 16-bit values use 12 bits at most" in doubt
     assert doubt.endswith("multiply them by 16")
-    Image.fromarray(values * 257).save(path, "PNG")  # one bright picture, and the others are dark
+
+    def brighten(camera: str, split: str) -> None:
+        path = next(tmp_path.rglob(f"*_{camera}_{split}2024.jpg"))
+        Image.fromarray(np.asarray(Image.open(path)) // 16 * 257).save(path, "PNG")
+
+    for place in (("C1", "train"), ("C1", "test"), ("C2", "train"), ("C2", "test"), ("C3", "train")):
+        brighten(*place)  # one picture of several, of which others may be dark
+    caplog.clear()
+    assert read_samples(dataset(), tmp_path, "thing", processes=0).attrs["doubts"] == doubts
+    assert f"{annotations}: C3 in test: its 16-bit values use 12 bits at most" in caplog.text
+    brighten("C3", "test")
     assert not read_samples(dataset(), tmp_path, "thing", processes=0).attrs["doubts"]
 
 

@@ -260,7 +260,7 @@ def _inspect_files(
     progress = Progress(logger, "checked", len(views), "images")
     tasks: Iterable[tuple[Path, str, str]] = ((root, view.image, view.mask) for view in views)
     results: list[_Inspected] = []
-    highest: list[int] = []
+    highest: dict[tuple[str, str], int] = {}
     grey: list[View] = []
     coloured: list[View] = []
     for view, (result, values, found) in zip(views, ordered_map(_inspect, tasks, processes, ahead=8), strict=True):
@@ -270,12 +270,16 @@ def _inspect_files(
         if values.mask is not None:
             _doubt_mask(f"{view.where}: {root / view.mask}", *values.mask, threshold)
         if values.highest is not None:
-            highest.append(values.highest)
+            place = (view.split, view.camera)
+            highest[place] = max(highest.get(place, 0), values.highest)
         (grey if values.grey else coloured).append(view)
         results.append(result)
         progress.step()
-    if highest and (doubt := few_bits(max(highest))):
-        findings.doubt(str(views[0].source), doubt)
+    # One camera may have another range than the others, and pictures to test than those that are trained on.
+    dark = {place: doubt for place, value in highest.items() if (doubt := few_bits(value))}
+    for doubt in dict.fromkeys(dark.values()):
+        places = ", ".join(f"{camera} in {split}" for (split, camera), own in dark.items() if own == doubt)
+        findings.doubt(f"{views[0].source}: {places}", doubt)
     if grey and coloured:
         example = min(grey, coloured, key=len)[0]
         findings.doubt(
