@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from anomalib_pictures import striped_parts
-from lite0 import CPU, NETWORK, lite0_weights, work_in, written
+from lite0 import CPU, LITE0, NETWORK, lite0_weights, work_in, written
 from numpy.typing import NDArray
 
 from multiflow.base.errors import InputError
@@ -297,6 +297,18 @@ def test_a_model_of_another_network_is_one_line(train: Train, name: str, words: 
         with pytest.raises(InputError, match=words) as caught:
             scores(name, replace(model, tensors=tensors), [], **changes)
         assert "\n" not in caught.value.problems[0]
+
+
+def test_footnotes_name_network_and_what_was_left_out_or_trained() -> None:
+    network = f"{LITE0} at 64 px"
+    assert METHODS["softpatch"].describe(settings("softpatch", weighted=False), 5) == {
+        "network": network,
+        "bank": "15 % of the patches left out (lof), coreset of 20 %, distances not weighted",
+    }
+    assert METHODS["simplenet"].describe(settings("simplenet"), 5) == {
+        "network": network,
+        "training": "6 epochs, noise 1",
+    }
 
 
 def test_the_defaults_are_the_papers() -> None:
