@@ -341,7 +341,6 @@ def test_features_that_would_not_fit_are_refused_after_the_first_batch(
 ) -> None:
     from multiflow.methods.anomalib import room
 
-    assert 1e8 < room.free_bytes(CPU) < 1e14
     # Two batches of three pictures, 8 x 8 places of 128 + 256 channels, twice but for the batch that is there already.
     needed = 3 * (3 * 64 * 384 * 4)
     monkeypatch.setattr(room, "free_bytes", lambda device: needed)

@@ -28,7 +28,7 @@ from multiflow.methods.simplenet.network import SimpleNet
 from multiflow.methods.simplenet.settings import Settings as SimpleNetSettings
 from multiflow.methods.simplenet.settings import Training
 from multiflow.methods.simplenet.training import truncated_loss
-from multiflow.methods.softpatch import SoftPatchMethod
+from multiflow.methods.softpatch import SoftPatchMethod, bank
 from multiflow.methods.softpatch.bank import outlier_scores
 from multiflow.methods.softpatch.settings import Settings as SoftPatchSettings
 from multiflow.methods.work import Work
@@ -183,6 +183,17 @@ def test_too_little_for_a_bank_is_one_line(train: Train, changes: dict[str, Any]
     if "train:" in message:
         with pytest.raises(InputError, match="expected at least"):
             METHODS["softpatch"].check_samples(settings("softpatch", **changes), count, 2, "part")
+
+
+def test_features_that_would_not_fit_are_refused_after_the_first_sample(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 2 * 6 * 2 * 64 * 152 * 4  # twice six samples of two views, 8 x 8 places of 40 + 112 channels
+    monkeypatch.setattr(bank, "free_bytes", lambda device: needed)
+    train("softpatch")
+    monkeypatch.setattr(bank, "free_bytes", lambda device: needed - 1)
+    with pytest.raises(InputError, match=r"mine on part: expected 0\.0 GB of free memory .* a smaller image_size"):
+        train("softpatch")
 
 
 # SimpleNet
