@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.contract import Model, Needs, Sample, Samples, Scores
+from multiflow.methods.patches.settings import NOT_COMPARED
 from multiflow.methods.softpatch.settings import Settings as SoftPatchSettings
 
 if TYPE_CHECKING:
@@ -59,3 +60,7 @@ class SoftPatchMethod:
             "network": f"{settings.encoder.backbone} at {settings.image_size} px",
             "bank": f"{left_out} of the patches left out ({settings.discriminator}), coreset of {kept}{weighted}",
         }
+
+    def departures(self, settings: SoftPatchSettings, changes: tuple[str, ...]) -> tuple[str, ...]:
+        """Phrases for footnotes beside published numbers."""
+        return *NOT_COMPARED, *changes
