@@ -150,7 +150,7 @@ def test_footnotes_name_network_training_and_score() -> None:
 
 def test_footnotes_beside_published_numbers_say_what_differs_from_the_models_own_defaults() -> None:
     code, size = f"code of anomalib {version('anomalib')} (the authors')", "whole pictures of 64 px (not compared)"
-    assert METHOD.departures(settings()) == (
+    assert METHOD.departures(settings(), ()) == (
         code,
         "coreset_sampling_ratio 0.05 (the library's 0.1)",
         "backbone resnet18 (the library's wide_resnet50_2)",
@@ -158,13 +158,13 @@ def test_footnotes_beside_published_numbers_say_what_differs_from_the_models_own
     )
     own = {"layers": ["layer2", "layer3"], "num_neighbors": 9, "precision": "float32"}
     values = settings(settings=own, network={"backbone": "wide_resnet50_2.tv_in1k"}, masks=True)
-    assert METHOD.departures(values) == (code, size, "scores in the foreground alone (everywhere)")
+    assert METHOD.departures(values, ()) == (code, size, "scores in the foreground alone (everywhere)")
     epochs = "3 epochs in batches of 3 (not compared)"
-    assert METHOD.departures(settings(**FASTFLOW)) == (code, "flow_steps 1 (the library's 8)", epochs, size)
+    assert METHOD.departures(settings(**FASTFLOW), ()) == (code, "flow_steps 1 (the library's 8)", epochs, size)
     modes = {"model": "ReverseDistillation", "network": {}}
-    assert METHOD.departures(settings(**modes, settings={"anomaly_map_mode": "add"})) == (code, size)
+    assert METHOD.departures(settings(**modes, settings={"anomaly_map_mode": "add"}), ()) == (code, size)
     assert "anomaly_map_mode multiply (the library's add)" in METHOD.departures(
-        settings(**modes, settings={"anomaly_map_mode": "multiply"})
+        settings(**modes, settings={"anomaly_map_mode": "multiply"}), ()
     )
 
 
@@ -341,7 +341,6 @@ def test_features_that_would_not_fit_are_refused_after_the_first_batch(
 ) -> None:
     from multiflow.methods.anomalib import room
 
-    assert 1e8 < room.free_bytes(CPU) < 1e14
     # Two batches of three pictures, 8 x 8 places of 128 + 256 channels, twice but for the batch that is there already.
     needed = 3 * (3 * 64 * 384 * 4)
     monkeypatch.setattr(room, "free_bytes", lambda device: needed)

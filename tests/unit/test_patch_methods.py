@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from anomalib_pictures import striped_parts
-from lite0 import CPU, NETWORK, lite0_weights, work_in, written
+from lite0 import CPU, LITE0, NETWORK, lite0_weights, work_in, written
 from numpy.typing import NDArray
 
 from multiflow.base.errors import InputError
@@ -28,7 +28,7 @@ from multiflow.methods.simplenet.network import SimpleNet
 from multiflow.methods.simplenet.settings import Settings as SimpleNetSettings
 from multiflow.methods.simplenet.settings import Training
 from multiflow.methods.simplenet.training import truncated_loss
-from multiflow.methods.softpatch import SoftPatchMethod
+from multiflow.methods.softpatch import SoftPatchMethod, bank
 from multiflow.methods.softpatch.bank import outlier_scores
 from multiflow.methods.softpatch.settings import Settings as SoftPatchSettings
 from multiflow.methods.work import Work
@@ -185,6 +185,17 @@ def test_too_little_for_a_bank_is_one_line(train: Train, changes: dict[str, Any]
             METHODS["softpatch"].check_samples(settings("softpatch", **changes), count, 2, "part")
 
 
+def test_features_that_would_not_fit_are_refused_after_the_first_sample(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 2 * 6 * 2 * 64 * 152 * 4  # twice six samples of two views, 8 x 8 places of 40 + 112 channels
+    monkeypatch.setattr(bank, "free_bytes", lambda device: needed)
+    train("softpatch")
+    monkeypatch.setattr(bank, "free_bytes", lambda device: needed - 1)
+    with pytest.raises(InputError, match=r"mine on part: expected 0\.0 GB of free memory .* a smaller image_size"):
+        train("softpatch")
+
+
 # SimpleNet
 
 
@@ -297,6 +308,18 @@ def test_a_model_of_another_network_is_one_line(train: Train, name: str, words: 
         with pytest.raises(InputError, match=words) as caught:
             scores(name, replace(model, tensors=tensors), [], **changes)
         assert "\n" not in caught.value.problems[0]
+
+
+def test_footnotes_name_network_and_what_was_left_out_or_trained() -> None:
+    network = f"{LITE0} at 64 px"
+    assert METHODS["softpatch"].describe(settings("softpatch", weighted=False), 5) == {
+        "network": network,
+        "bank": "15 % of the patches left out (lof), coreset of 20 %, distances not weighted",
+    }
+    assert METHODS["simplenet"].describe(settings("simplenet"), 5) == {
+        "network": network,
+        "training": "6 epochs, noise 1",
+    }
 
 
 def test_the_defaults_are_the_papers() -> None:

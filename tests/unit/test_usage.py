@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from multiflow.base import memory
+from multiflow.base.memory import free_bytes
 from multiflow.base.usage import Meter, Usage, peak_memory
 from multiflow.methods.work import Work
 
@@ -42,6 +44,24 @@ def test_the_peak_outlives_what_was_held_and_is_not_the_parents() -> None:
     before, after = map(int, printed.stdout.split())
     assert 140e6 < after - before < 160e6
     assert peak_memory() > len(ballast)
+
+
+def test_free_memory_ends_at_the_limit_of_the_jobs_control_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = free_bytes(CPU)
+    assert 1e8 < free < 1e14
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, place = line.split(":", 2)
+        if controllers in ("", "memory"):
+            group = tmp_path / controllers / place.lstrip("/")
+            group.mkdir(parents=True, exist_ok=True)
+            (group / ("memory.limit_in_bytes" if controllers else "memory.max")).write_text(f"{10**9}\n")
+    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path)
+    assert free_bytes(CPU) < min(10**9, free)
+    for path in tmp_path.rglob("memory.*"):
+        path.write_text("max\n")
+    assert free_bytes(CPU) > 1e8
 
 
 def test_a_training_that_goes_on_adds_up_its_attempts(tmp_path: Path) -> None:

@@ -212,8 +212,9 @@ class Method(Protocol):
       ``evaluation.select: best_on_test`` has nothing to choose from;
     - ``describe(settings, views) -> dict[str, str]``: what footnotes say of its settings, by topic; else those that
       differ from their defaults are named;
-    - ``departures(settings) -> tuple[str, ...]``: what footnotes beside published numbers say of how it differs from
-      its paper, each with what it is there in brackets; else the settings that are not their defaults are named;
+    - ``departures(settings, changes) -> tuple[str, ...]``: what footnotes beside published numbers say of how it
+      differs from its paper, each with what it is there in brackets; else ``changes``, its settings that are not their
+      defaults;
     - ``facts(settings, views) -> dict[str, str]`` and ``ablations``: what rows of its ablation tables depend on, and
       those tables, see :mod:`multiflow.methods.ablation`;
     - ``illustrate(samples, settings, seed) -> Illustration`` and ``illustration``: what it makes of training samples

@@ -58,6 +58,6 @@ class AnomalibMethod:
         """Phrases for the footnotes of tables."""
         return description.describe(settings)
 
-    def departures(self, settings: AnomalibSettings) -> tuple[str, ...]:
-        """Phrases for footnotes beside published numbers."""
+    def departures(self, settings: AnomalibSettings, changes: tuple[str, ...]) -> tuple[str, ...]:
+        """Phrases for footnotes beside published numbers; ``changes`` are those against this adapter's defaults."""
         return description.departures(settings)

@@ -9,7 +9,10 @@ from pydantic import Field
 from multiflow.base.settings import Unique
 from multiflow.methods.cflow.settings import Encoder
 
-__all__ = ["PatchEncoder"]
+__all__ = ["NOT_COMPARED", "PatchEncoder"]
+
+NOT_COMPARED = ("written from the paper's equations (the authors' code)", "whole pictures (their middle)")
+"""What footnotes beside published numbers say of these methods, whatever their settings."""
 
 
 class PatchEncoder(Encoder):

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.contract import Cost, Images, Model, Needs, Sample, Samples, Scores
+from multiflow.methods.patches.settings import NOT_COMPARED
 from multiflow.methods.simplenet.settings import Settings as SimpleNetSettings
 
 if TYPE_CHECKING:
@@ -60,3 +61,7 @@ class SimpleNetMethod:
             "network": f"{settings.encoder.backbone} at {settings.image_size} px",
             "training": f"{training.epochs} epoch{'s' if training.epochs != 1 else ''}, noise {training.noise:g}",
         }
+
+    def departures(self, settings: SimpleNetSettings, changes: tuple[str, ...]) -> tuple[str, ...]:
+        """Phrases for footnotes beside published numbers."""
+        return *NOT_COMPARED, *changes

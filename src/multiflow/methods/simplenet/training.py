@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from multiflow.base.devices import exact_float32
@@ -38,7 +39,7 @@ def train_simplenet(samples: Samples, settings: Settings, seed: int, work: Work)
     """
     training, device = settings.training, work.device
     encoder = create_patch_encoder(settings.encoder, work.weights, device)
-    pictures = np.concatenate([sample.images for sample in samples])
+    pictures = _read(samples, work)
     torch.manual_seed(seed)
     channels = sum(shape[0] for shape in encoder.shapes(settings.image_size))
     network = SimpleNet(channels, settings.hidden).to(device).train()
@@ -94,3 +95,12 @@ def truncated_loss(network: SimpleNet, rows: Tensor, training: Training, generat
     noise = torch.randn(adapted.shape, generator=generator, device=adapted.device) * training.noise
     normal, anomalous = network.normality(torch.cat([adapted, adapted + noise])).chunk(2)
     return (training.margin - normal).clamp(min=0).mean() + (training.margin + anomalous).clamp(min=0).mean()
+
+
+def _read(samples: Samples, work: Work) -> NDArray[np.uint8]:
+    """All views of all samples, RGB [N V, S, S, 3]."""
+    pictures, progress = [], work.progress("read", len(samples), "samples")
+    for sample in samples:
+        pictures.append(sample.images)
+        progress.step()
+    return np.concatenate(pictures)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from multiflow.methods.contract import Model, Needs, Sample, Samples, Scores
+from multiflow.methods.patches.settings import NOT_COMPARED
 from multiflow.methods.softpatch.settings import Settings as SoftPatchSettings
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ class SoftPatchMethod:
 
     def describe(self, settings: SoftPatchSettings, views: int) -> dict[str, str]:
         """Phrases for the footnotes of tables."""
+        left_out, kept = (f"{100 * share:.3g} %" for share in (settings.noise_share, settings.coreset_share))
+        weighted = "" if settings.weighted else ", distances not weighted"
         return {
             "network": f"{settings.encoder.backbone} at {settings.image_size} px",
-            "bank": f"{settings.noise_share:.3g} of the patches left out by {settings.discriminator}, a coreset of "
-            f"{settings.coreset_share:.3g} of the others{'' if settings.weighted else ', distances not weighted'}",
+            "bank": f"{left_out} of the patches left out ({settings.discriminator}), coreset of {kept}{weighted}",
         }
+
+    def departures(self, settings: SoftPatchSettings, changes: tuple[str, ...]) -> tuple[str, ...]:
+        """Phrases for footnotes beside published numbers."""
+        return *NOT_COMPARED, *changes

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from multiflow.base.devices import exact_float32
 from multiflow.base.errors import InputError
+from multiflow.base.memory import free_bytes
 from multiflow.methods.contract import Model, Samples
 from multiflow.methods.patches.features import create_patch_encoder, patch_features
 from multiflow.methods.softpatch.settings import Settings
@@ -41,7 +42,7 @@ def fill_bank(samples: Samples, settings: Settings, seed: int, work: Work) -> Mo
         work: device, progress, and the network's weights.
 
     Raises:
-        InputError: there are too few samples to compare, or too few patches for the bank.
+        InputError: there are too few samples to compare, too little memory, or too few patches for the bank.
     """
     with warnings.catch_warnings():  # of the library's modules that are not used; it takes seconds to import
         warnings.simplefilter("ignore")
@@ -113,14 +114,30 @@ _DISCRIMINATORS: dict[str, Callable[[Rows, int], NDArray[np.float64]]] = {
 
 
 def _read(samples: Samples, settings: Settings, work: Work) -> Tensor:
-    """The features of all samples [N, V, H, W, C] on the CPU."""
+    """The features of all samples [N, V, H, W, C] on the CPU.
+
+    Raises:
+        InputError: they don't fit there twice.
+    """
     encoder = create_patch_encoder(settings.encoder, work.weights, work.device)
     features, progress = torch.empty(0), work.progress("read", len(samples), "samples")
     with exact_float32(work.threads):
         for index, sample in enumerate(samples):
             found = patch_features(encoder, sample.images)
             if index == 0:
+                _check_room(len(samples) * found.nbytes, work.place)
                 features = torch.empty(len(samples), *found.shape)
             features[index] = found.cpu()
             progress.step()
     return features
+
+
+def _check_room(size: int, place: str) -> None:
+    """Stop before a node does: the features are held twice while the most unlike ones are left out."""
+    needed, free = 2 * size, free_bytes(torch.device("cpu"))
+    if needed > free:
+        raise InputError(
+            f"{place}: expected {needed / 1e9:.1f} GB of free memory for twice the features of the training images, "
+            f"found {free / 1e9:.1f} GB; give the job more (mem_mb of train_model in the profile's set-resources), or "
+            "take a smaller image_size or fewer encoder.levels"
+        )

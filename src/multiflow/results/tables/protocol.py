@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -85,7 +85,7 @@ def departures(config: Config, name: str) -> tuple[str, ...]:
     """Settings of an experiment that are not the defaults, which are the paper's: ``key value (default)``.
 
     One that not all of its classes have names those that do. A method whose defaults are not its paper's says itself
-    what differs, in an optional ``departures(settings) -> tuple``.
+    what differs, in an optional ``departures(settings, changes) -> tuple``.
     """
     classes, own = config.classes_of(name), _classes_with_own_settings(config, name)
     others = [class_name for class_name in classes if class_name not in own]
@@ -110,14 +110,16 @@ def _departures(config: Config, experiment: Experiment) -> Iterator[str]:
         found += _changes(config.segmentation, config.segmentation.deciding(experiment.segmentation), "segmentation.")
     if needs.foreground:
         found += _changes(experiment.foreground, place="foreground.")
-    own = ask(experiment.method, "departures", tuple, experiment.settings)
-    if own is None:
-        # The name of a set of features says nothing; what is in the set does.
-        found += [change for change in _changes(experiment.settings) if change[1] not in needs.features]
-    found += _changes(experiment.evaluation, place="evaluation.")
-    yield from own or ()
-    for key, value, default in found:
-        yield f"{key} {value} ({default})"
+    yield from _phrases(found)
+    # The name of a set of features says nothing; what is in the set does.
+    changes = _phrases(change for change in _changes(experiment.settings) if change[1] not in needs.features)
+    own = ask(experiment.method, "departures", tuple, experiment.settings, changes)
+    yield from changes if own is None else own
+    yield from _phrases(_changes(experiment.evaluation, place="evaluation."))
+
+
+def _phrases(changes: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    return tuple(f"{key} {value} ({default})" for key, value, default in changes)
 
 
 def _changes(
