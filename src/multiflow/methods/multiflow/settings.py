@@ -132,6 +132,11 @@ class Training(Block):
         description="Convolve in TF32 where the GPU has it, as the released code does by PyTorch's default; else in "
         "full float32. A CPU never does.",
     )
+    draw_noise: Literal["cpu", "device"] = Field(
+        "cpu",
+        description="Where noise is drawn: on the `cpu`, the same on every device, or on the `device` that trains, "
+        "which has random numbers of its own but waits for no copy. On a CPU both are the same.",
+    )
     compile: bool = Field(
         False,
         description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine.",
