@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from multiflow.base.settings import NEUTRAL, Block
+from multiflow.base.settings import NEUTRAL, Block, Precision
 from multiflow.methods.batches import count_batches
 from multiflow.methods.multiflow.camera_graph import Connections
 
@@ -142,6 +142,11 @@ class Training(Block):
         description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine.",
         json_schema_extra=NEUTRAL,
     )
+
+    @property
+    def precision(self) -> Precision:
+        """In what most of it is computed on a GPU."""
+        return "bfloat16" if self.amp else "tf32" if self.tf32 else "float32"
 
     def batches(self, samples: int, place: str) -> int:
         """Steps of an epoch; see :func:`multiflow.methods.batches.count_batches`."""
