@@ -30,11 +30,15 @@ from multiflow.methods.contract import FeatureShape
 
 ROOT = Path(__file__).parents[1]
 QUICK = Sizes(picture=128, mask=384, features=FeatureShape(32, 6, 6), samples=2, hidden=8, batches=(1, 5))
-# What `multiflow/cluster/costs.csv` assumes, and which measured speed says it: as the pipeline computes by default.
+# What `multiflow/cluster/costs.csv` assumes, and which measured speed says it: as the pipeline computes
+# by default, and with `config/fast.yaml`.
 COSTS = {
     "gpu_features_tflops": ("extractor, batch 5", "float32"),
+    "gpu_features_bf16_tflops": ("extractor, batch 5", "bfloat16"),
     "gpu_mvanet_tflops": ("MVANet, batch 1", "float32"),
+    "gpu_mvanet_bf16_tflops": ("MVANet, batch 1", "bfloat16"),
     "gpu_training_tflops": ("training step", "TF32"),
+    "gpu_training_bf16_tflops": ("training step", "bfloat16"),
     "gpu_scoring_tflops": ("scoring", "float32"),
 }
 OVERLAY = {

@@ -10,12 +10,13 @@ allocations don't count. Peak memory is that of all tensors that are alive at on
 intermediates, without the batch. Both are read from a step under torch.profiler.
 
     PYTHONPATH=src python benchmarks/training_step.py              # full size: minutes, 4 GB
-    PYTHONPATH=src python benchmarks/training_step.py --batch 2 --map 12 --channels 32 --hidden 16
+    PYTHONPATH=src python benchmarks/training_step.py --map 8 --channels 192 --hidden 32 --threads 1  # the demo's
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -209,7 +210,7 @@ def differences(ours: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[s
     gradients = [name for name in reference if name not in RESULTS]
     error = torch.stack([(ours[name] - reference[name]).norm() for name in gradients]).norm()
     norm = torch.stack([reference[name].norm() for name in gradients]).norm()
-    return {**largest, "gradients": float(error / norm)}
+    return {**largest, "gradients": float(error.detach() / norm.detach())}
 
 
 def main() -> None:
@@ -223,6 +224,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2, help="steps of each, before that under the profiler")
     parser.add_argument("--calls", action="store_true", help="list the operator calls by name")
     options = parser.parse_args()
+    # The profiler would print a line whenever it starts, and one that there is no GPU.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     torch.set_num_threads(options.threads)
     print(
         f"one training step: {options.batch} samples x {VIEWS} views, {options.channels} x {options.map} x "

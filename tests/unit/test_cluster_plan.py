@@ -237,13 +237,13 @@ def test_the_sums_are_those_of_the_stations() -> None:
     numbers = [[float(cell.replace(",", "")) for cell in row[1:]] for row in rows]
     *stations, total = numbers
     assert len(stations) == 6
-    for column in (0, 2, 3, 4):
+    for column in (0, 2, 3, 4, 5):
         assert math.isclose(total[column], sum(row[column] for row in stations), abs_tol=0.4)
 
 
 def test_every_cost_says_what_it_is() -> None:
     for name, cost in load_costs().items():
-        assert cost.kind in ("measured", "assumed"), name
+        assert cost.kind in ("measured", "assumed", "stated"), name
         assert cost.value > 0
         assert cost.source, name
 
@@ -288,3 +288,18 @@ def test_a_damaged_file_of_rates_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "gpu.json").write_text(text)
     with pytest.raises(InputError, match=r"gpu\.json: expected the rates that `make bench-gpu` writes, found others"):
         load_costs(tmp_path / "gpu.json")
+
+
+def test_the_fast_settings_take_less_than_60_gpu_hours_and_no_less_than_the_peak() -> None:
+    jobs = {
+        name: plan(load_config(read_overlays([ROOT / f"config/{file}.yaml" for file in files])))
+        for name, files in (("paper", ["config"]), ("fast", ["config", "fast"]))
+    }
+    hours = {name: sum(job.seconds or 0 for job in found if job.gpu) / 3600 for name, found in jobs.items()}
+    assert hours["fast"] < 60 < hours["paper"]
+    for found in jobs.values():
+        assert all(0 < job.floor < (job.seconds or 0) for job in found if job.gpu)
+        assert not any(job.floor for job in found if not job.gpu)
+    # The same work, at the peaks of float32 and bfloat16.
+    masks = [[job.floor for job in found if job.rule == "segment_foreground"] for found in jobs.values()]
+    assert masks[0] == pytest.approx([16 * floor for floor in masks[1]])

@@ -106,6 +106,17 @@ def test_worker_processes_change_nothing(extract: Extract) -> None:
     assert extract("a.h5").read_bytes() == extract("b.h5", workers=2).read_bytes()
 
 
+def test_precision_and_memory_layout_change_last_digits_alone(extract: Extract) -> None:
+    with FeatureFile(extract()) as exact, FeatureFile(extract("last.h5", channels_last=True)) as last:
+        expected = exact.array("train/features")
+        assert last.attribute("channels_last")
+        np.testing.assert_allclose(last.array("train/features"), expected, rtol=1e-3, atol=1e-4 * expected.std())
+    with FeatureFile(extract("bf16.h5", precision="bfloat16")) as features:
+        found = features.array("train/features")
+    assert found.dtype == np.float32
+    assert 1e-4 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.05
+
+
 def test_flips_mirror_the_image(extract: Extract) -> None:
     with (
         FeatureFile(extract("plain.h5")) as plain,

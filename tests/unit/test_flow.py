@@ -8,6 +8,7 @@ import math
 import shutil
 import sysconfig
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from multiflow.methods.multiflow.checkpoint import from_model, to_model
 from multiflow.methods.multiflow.inputs import Scaling
 from multiflow.methods.multiflow.network import MultiFlow, anomaly_map, loss, model
 from multiflow.methods.multiflow.network.attention import EdgeAttention
+from multiflow.methods.multiflow.network.coupling import CouplingBlock
 from multiflow.methods.multiflow.network.noise import condition_shape
 from multiflow.methods.multiflow.released import RELEASED, export_released
 from multiflow.methods.multiflow.settings import Network
@@ -461,3 +463,18 @@ def test_the_output_limit() -> None:
     for limit, expected in ((5.0, 5.0), (None, 9.0)):
         flow = MultiFlow(4, graph, Network(blocks=1, hidden=2, kernels=[1], noise="none", output_limit=limit))
         assert (flow(features)[0] == expected).all()
+
+
+def test_what_a_gpu_repeats_in_the_backward_pass_is_what_a_cpu_keeps() -> None:
+    block = cast(CouplingBlock, small_flow(channels=6).couplings[0])
+    generator = torch.Generator().manual_seed(0)
+    output, half = (torch.randn(5, 2, size, 4, 4, generator=generator, requires_grad=True) for size in (6, 3))
+    gamma = torch.rand(5, generator=generator, requires_grad=True)
+    calls, gradients = [], []
+    scale_and_shift = block._scale_and_shift
+    block._scale_and_shift = lambda *inputs: calls.append(1) or scale_and_shift(*inputs)  # type: ignore[method-assign]
+    for transform in (block._transform, block._transform_again):
+        maps, log_determinant = transform(output, gamma, half)
+        gradients.append(torch.autograd.grad(maps.square().sum() - log_determinant.sum(), (output, gamma, half)))
+    assert len(calls) == 1 + 2
+    assert all(torch.equal(kept, again) for kept, again in zip(*gradients, strict=True))

@@ -66,8 +66,10 @@ def test_the_cost_of_a_training(drop_last: bool, steps: int) -> None:
     assert cost.scoring_tflop == forward
     assert cost.model_bytes == 4 * flow_parameters(settings.network, 304, 5)
     assert cost.map_bytes == 5 * 24 * 20 * 4
-    assert not cost.tf32
-    assert flow_cost(Settings(), images).tf32
+    assert cost.precision == "float32"
+    assert flow_cost(Settings(), images).precision == "tf32"
+    amp = Settings.model_validate({"training": {"amp": True}})
+    assert flow_cost(amp, images).precision == "bfloat16"
 
 
 def test_the_paper_in_words() -> None:

@@ -98,3 +98,10 @@ def test_what_computes_is_not_imported_with_the_method() -> None:
     program = "import sys, multiflow.methods.multiflow; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_compiler_is_not_imported_with_what_scores() -> None:
+    """It takes more than a second, in each of a run's thousands of jobs."""
+    program = "import sys, multiflow.methods.multiflow.scoring; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -110,7 +110,9 @@ def test_configuration_names_sizes_that_do_not_work() -> None:
 
 def test_settings_that_decide_are_those_of_the_method() -> None:
     assert set(Segmentation().deciding("threshold")) == {"image_size"}
-    assert set(Segmentation().deciding("mvanet")) == {"image_size", "test_time_scales", "test_time_flip", "amp"}
+    assert set(Segmentation().deciding("mvanet")) == {
+        "image_size", "test_time_scales", "test_time_flip", "amp", "channels_last",
+    }  # fmt: skip
 
 
 def test_quadrants_and_tokens() -> None:
@@ -188,6 +190,13 @@ def test_batches_change_nothing_and_bound_what_runs_together() -> None:
     together, batches = _segment(images, test_time_scales=[1.0], test_time_flip=False, batch_size=2)
     assert batches == [(2, 512), (1, 512)]
     np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_weights_lie_with_channels_last_where_that_is_wanted(wanted: bool) -> None:
+    network: Any = nn.Conv2d(3, 8, 3)
+    MVANetSegmenter(network, Segmentation(channels_last=wanted), Compute(device="cpu"))
+    assert network.weight.is_contiguous(memory_format=torch.channels_last) == wanted
 
 
 def test_a_checkpoint_with_its_left_overs_is_accepted(write_checkpoint: WriteCheckpoint, tmp_path: Path) -> None:

@@ -15,13 +15,16 @@ import pytest
 import torch
 from memory_samples import MemorySamples, random_samples
 
+from multiflow.base.devices import hold_on_device
 from multiflow.base.errors import InputError
 from multiflow.methods.contract import Model
 from multiflow.methods.model import write_model
+from multiflow.methods.multiflow.camera_graph import camera_graph
 from multiflow.methods.multiflow.checkpoint import from_model
-from multiflow.methods.multiflow.inputs import load_inputs
+from multiflow.methods.multiflow.inputs import Scaling, load_inputs
+from multiflow.methods.multiflow.network import MultiFlow, add_noise, loss, sample_noise
 from multiflow.methods.multiflow.settings import Settings
-from multiflow.methods.multiflow.training import train_flow
+from multiflow.methods.multiflow.training import FlowTraining, train_flow
 from multiflow.methods.work import Work
 
 NETWORK = {"blocks": 2, "hidden": 4, "kernels": [3, 3], "noise_std": 0.1}
@@ -107,6 +110,36 @@ def test_a_training_goes_on_from_every_checkpoint_with_the_same_bits(tmp_path: P
     work = work_in(tmp_path)
     assert_same(train_flow(samples, chosen, 0, work), expected)
     assert losses(work) == losses(whole)
+
+
+def test_an_epoch_is_the_steps_of_its_batches_one_after_another() -> None:
+    """Losses are read at the end of an epoch; each is still that of its step, and their mean is that of numbers."""
+    chosen, samples = settings("none", epochs=1, draw_noise="device"), random_samples()
+    inputs, foreground = load_inputs(samples, chosen.features, Scaling.identity(samples.values.shape[2]))
+    one = FlowTraining(inputs, foreground, chosen.network, chosen.training, 3, torch.device("cpu"), "part")
+    torch.manual_seed(3)
+    flow = MultiFlow(inputs.shape[2], camera_graph(inputs.shape[1], "both"), chosen.network)
+    optimizer = torch.optim.AdamW(flow.parameters(), 1e-3, (0.9, 0.95), 1e-8, 1e-5)
+    generator, total = torch.Generator().manual_seed(3), 0.0
+    for batch in torch.randperm(len(inputs), generator=generator).split(2):
+        noise, condition = sample_noise(chosen.network, inputs[batch].shape, generator)
+        value = loss(*flow(add_noise(inputs[batch], noise), condition), foreground[batch])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        total += float(value.detach()) / 3
+    assert one.epoch() == total
+    assert all(torch.equal(own, other) for own, other in zip(one.flow.parameters(), flow.parameters(), strict=True))
+
+
+def test_features_go_to_a_gpu_once_where_they_leave_half_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 4000))
+    gpu, moved = torch.device("cuda"), []
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or self)
+    for size, expected in ((501, []), (500, [gpu])):
+        values = torch.empty(size, dtype=torch.uint8)
+        assert hold_on_device(values, gpu) is values
+        assert moved == expected
 
 
 def test_scaling_of_the_training_set_travels_with_the_flow(tmp_path: Path) -> None:

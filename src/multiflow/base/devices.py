@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from multiflow.base.errors import InputError
 from multiflow.base.gpu_support import INSTALL_OTHER, describe_build, describe_cards, is_supported
 
-__all__ = ["MissingGpuError", "device_name", "exact_float32", "gpu_failure", "select_device"]
+__all__ = ["MissingGpuError", "device_name", "exact_float32", "gpu_failure", "hold_on_device", "select_device"]
 
 _FAILURE = re.compile(
     r"CUDA (driver |unknown )?error|cuDNN error|CUBLAS_STATUS_|No CUDA GPUs are available|cudaGetDevice"
@@ -62,6 +63,16 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()}"
+
+
+def hold_on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device, for good, where they take at most half of the memory that is free there; else as they are.
+
+    The other half is for what is computed with them.
+    """
+    if device.type == "cuda" and values.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return values
+    return values.to(device)
 
 
 def gpu_failure(error: BaseException) -> str | None:

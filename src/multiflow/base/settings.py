@@ -17,6 +17,7 @@ __all__ = [
     "Device",
     "Heading",
     "Name",
+    "Precision",
     "Seed",
     "Sha256",
     "Unique",
@@ -43,6 +44,8 @@ Heading = Annotated[str, AfterValidator(_one_line)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""In what a network computes on a GPU; a CPU has no TF32 and takes float32."""
 Value = TypeVar("Value")
 
 NEUTRAL: dict[str, Any] = {"decides": "nothing"}

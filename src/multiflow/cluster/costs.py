@@ -5,16 +5,28 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from multiflow.base.errors import InputError
+from multiflow.base.settings import Precision
 
-__all__ = ["ON_GPU", "UnitCost", "load_costs"]
+__all__ = ["ON_GPU", "UnitCost", "gpu_speed", "load_costs"]
 
 ON_GPU = "measured on a GPU"
 """Kind of a cost that `make bench-gpu` found."""
+
+
+_RATES = {
+    ("features", "float32"): "gpu_features_tflops",
+    ("features", "bfloat16"): "gpu_features_bf16_tflops",
+    ("mvanet", "float32"): "gpu_mvanet_tflops",
+    ("mvanet", "bfloat16"): "gpu_mvanet_bf16_tflops",
+    ("training", "tf32"): "gpu_training_tflops",
+    ("training", "bfloat16"): "gpu_training_bf16_tflops",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,7 @@ class UnitCost:
 
     Args:
         value: seconds, or TFLOP/s.
-        kind: ``measured``, ``assumed``, or :data:`ON_GPU`.
+        kind: ``measured``, ``assumed``, ``stated`` by the card's maker, or :data:`ON_GPU`.
         source: on what, and how.
     """
 
@@ -58,3 +70,15 @@ def load_costs(gpu: Path | None = None) -> dict[str, UnitCost]:
             "run it again, or delete the file"
         ) from None
     return costs | measured
+
+
+def gpu_speed(unit: Mapping[str, float], work: str, precision: Precision) -> tuple[float, float]:
+    """Rate at which a GPU does some work, and its peak, both in TFLOP/s.
+
+    Args:
+        unit: values of the costs, by name.
+        work: ``features``, ``mvanet``, ``training`` or ``scoring``.
+        precision: in what it is computed.
+    """
+    # A method's networks in float32 are as fast when they train as when they score.
+    return unit[_RATES.get((work, precision), "gpu_scoring_tflops")], unit[f"peak_{precision}_tflops"]

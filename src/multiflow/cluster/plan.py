@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from multiflow.base.errors import InputError
-from multiflow.cluster.costs import ON_GPU, UnitCost, load_costs
+from multiflow.cluster.costs import ON_GPU, UnitCost, gpu_speed, load_costs
 from multiflow.config import Config
 from multiflow.datasets import layout
 from multiflow.features.cost import feature_cost
@@ -55,6 +55,7 @@ class Job:
         kept: whether they stay when the run has ended.
         models: in the file that it writes or reads: the last one, and those of earlier stages of the training.
         alternatives: its seconds under other settings, by what they are.
+        floor: seconds that its work takes at a GPU's peak; 0 where it has none.
     """
 
     rule: str
@@ -67,6 +68,7 @@ class Job:
     kept: bool = True
     models: int = 1
     alternatives: Mapping[str, float] = field(default_factory=dict)
+    floor: float = 0.0
 
     @property
     def stored(self) -> float:
@@ -146,7 +148,8 @@ def render_plan(
     """The plan as a table in Markdown, with what it rests on; for the arguments see :func:`plan`."""
     costs = costs or load_costs()
     jobs = plan(config, costs, measured, runs)
-    rows = ["| station | jobs | a job, s | GPU-hours | CPU-hours | disk, GB |", "| --- | --: | --: | --: | --: | --: |"]
+    columns = ("station", "jobs", "a job, s", "GPU-hours", "at the peak", "CPU-hours", "disk, GB")
+    rows = [f"| {' | '.join(columns)} |", f"| --- |{' --: |' * (len(columns) - 1)}"]
     for rule in dict.fromkeys(job.rule for job in jobs):
         rows.append(_row(f"`{rule}`", [job for job in jobs if job.rule == rule], costs))
     rows.append(_row("all", jobs, costs))
@@ -160,6 +163,7 @@ def render_plan(
     ]
     assumed = [f"{name} {cost.value:g} ({cost.source})" for name, cost in costs.items() if cost.kind == "assumed"]
     on_gpu = [f"{name} {cost.value:.3g} ({cost.source})" for name, cost in costs.items() if cost.kind == ON_GPU]
+    peaks = {name.split("_")[1]: cost.value for name, cost in costs.items() if cost.kind == "stated"}
     notes = [
         *_unknown(config, jobs),
         f"Submitted {ways[0]}; {ways[1]}.",
@@ -167,6 +171,8 @@ def render_plan(
         f"Times: {_times_source(jobs, measured)}"
         + (f" Measured on a GPU: {'; '.join(on_gpu)}." if on_gpu else "")
         + (f" Assumed: {'; '.join(assumed)}." if assumed else ""),
+        "At the peak: hours of the counted work alone at the peak of an A100 by its data sheet, TFLOP/s: "
+        f"{', '.join(f'{precision} {peak:g}' for precision, peak in peaks.items())}.",
         "Starting is counted, waiting in the queue is not; figures, tables and the report take minutes.",
         *_alternatives(jobs),
         *_checkpoints(jobs),
@@ -185,8 +191,9 @@ def _row(name: str, jobs: list[Job], costs: Mapping[str, UnitCost]) -> str:
     mean = f"{sum(seconds for _, seconds in known) / len(known):,.0f}" if known else "?"
     gpu = sum(seconds for job, seconds in known if job.gpu) / 3600
     cpu = sum(seconds * job.threads for job, seconds in known) / 3600
+    floor = sum(job.floor for job in jobs) / 3600
     size = sum(job.stored for job in jobs) / 1e9
-    return f"| {name} | {len(jobs):,} | {mean} | {gpu:,.1f} | {cpu:,.1f} | {size:,.1f} |"
+    return f"| {name} | {len(jobs):,} | {mean} | {gpu:,.1f} | {floor:,.1f} | {cpu:,.1f} | {size:,.1f} |"
 
 
 def _submissions(jobs: Sequence[Job], grouped: bool) -> int:
@@ -302,24 +309,30 @@ def _of_class(experiments: Mapping[tuple[str, str], Experiment], class_name: str
 def _extraction(config: Config, features: str, class_name: str, count: float, unit: Mapping[str, float]) -> Job:
     settings, compute = config.features[features], config.compute
     gpu = compute.device != "cpu"
-    speed = unit["gpu_features_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
+    rate, peak = gpu_speed(unit, "features", settings.precision)
+    speed = rate if gpu else unit["cpu_tflops"] * compute.threads
     shape, gflop = feature_cost(settings)
+    floor = gpu * count * gflop / 1e3 / peak
     seconds = count * max(gflop / 1e3 / speed, unit["decode_image"] / max(1, compute.workers))
     stored = count * shape.channels * shape.height * shape.width * (4 if settings.dtype == "float32" else 2)
     threads = compute.threads + compute.workers
-    return Job("extract_features", features, class_name, seconds, gpu, threads, stored, config.keep.features)
+    kept = config.keep.features
+    return Job("extract_features", features, class_name, seconds, gpu, threads, stored, kept, floor=floor)
 
 
 def _segmentation(config: Config, method: str, class_name: str, count: float, unit: Mapping[str, float]) -> Job:
     settings, compute = config.segmentation, config.compute
     gpu = method == "mvanet" and compute.device != "cpu"
+    floor = 0.0
     if method == "mvanet":
-        speed = unit["gpu_mvanet_tflops"] if gpu else unit["cpu_tflops"] * compute.threads
-        seconds = count * _mvanet_tflop(settings) / speed
+        rate, peak = gpu_speed(unit, "mvanet", "bfloat16" if settings.amp else "float32")
+        work = count * _mvanet_tflop(settings)
+        seconds = work / (rate if gpu else unit["cpu_tflops"] * compute.threads)
+        floor = gpu * work / peak
     else:
         seconds = count * unit["threshold_image"] / compute.threads
     stored = count * _MASK_BYTES * settings.image_size
-    return Job("segment_foreground", method, class_name, seconds, gpu, compute.threads, stored)
+    return Job("segment_foreground", method, class_name, seconds, gpu, compute.threads, stored, floor=floor)
 
 
 def _mvanet_tflop(settings: Segmentation) -> float:
@@ -348,16 +361,16 @@ def _method_jobs(
         if cost is None:
             return Job(rule, name, class_name, None, gpu, threads, None, kept)
         test = images[class_name].test
-        on_gpu = unit["gpu_training_tflops" if training and cost.tf32 else "gpu_scoring_tflops"]
+        rate, peak = gpu_speed(unit, *(("training", cost.precision) if training else ("scoring", "float32")))
         models = 1 + experiment.stages
         work, size = (
             (cost.training_tflop, models * cost.model_bytes)
             if training
             else (models * test * cost.scoring_tflop, models * test * cost.map_bytes)
         )
-        speed = on_gpu if gpu else unit["cpu_tflops"] * experiment.compute.threads
+        speed = rate if gpu else unit["cpu_tflops"] * experiment.compute.threads
         others = {label: tflop / speed for label, tflop in cost.alternatives.items()} if training else {}
-        return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others)
+        return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others, gpu * work / peak)
 
     trained = dict.fromkeys((config.trained_as(*run), *run[1:]) for run in runs)
     yield from (job("train_model", name, class_name) for name, class_name, _ in trained)

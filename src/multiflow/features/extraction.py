@@ -93,7 +93,7 @@ def extract_features(
         torch.inference_mode(),
         create_hdf5(output, "features", attributes) as file,
     ):
-        network = FeatureNetwork(create_backbone(settings, weights), device)
+        network = FeatureNetwork(create_backbone(settings, weights), device, settings)
         file.attrs["content_sha256"] = _extract(frame, root, settings, compute.workers, network, file)
 
 
@@ -149,28 +149,39 @@ class FeatureNetwork:
     Args:
         backbone: the backbone; it is moved to the device.
         device: where it runs.
+        settings: ``precision`` and ``channels_last``.
     """
 
-    def __init__(self, backbone: Backbone, device: torch.device) -> None:
+    def __init__(self, backbone: Backbone, device: torch.device, settings: FeatureSet) -> None:
         self._backbone = backbone.to(device)
+        if settings.channels_last:
+            backbone.to(memory_format=torch.channels_last)
         self._device = device
+        self._settings = settings
         self.busy_seconds = 0.0
 
     def submit(self, images: NDArray[np.uint8]) -> _Pending:
         """Start one sample [V, S, S, 3]; on a GPU this returns before the result is there."""
         started = time.perf_counter()
         if self._device.type == "cpu":
-            output = self._backbone(self._backbone.normalize(torch.from_numpy(images)))
+            output = self._compute(self._backbone.normalize(torch.from_numpy(images)))
             self.busy_seconds += time.perf_counter() - started
             return _Pending(self, output)
         events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
         batch = torch.from_numpy(images).pin_memory().to(self._device, non_blocking=True)
         events[0].record()
-        output = self._backbone(self._backbone.normalize(batch).contiguous())
+        seen = self._backbone.normalize(batch)
+        output = self._compute(seen if self._settings.channels_last else seen.contiguous())
         host = torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
         host.copy_(output, non_blocking=True)
         events[1].record()
         return _Pending(self, host, events)
+
+    def _compute(self, images: Tensor) -> Tensor:
+        """Features [V, C, H, W] float32 of normalised images."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.precision == "bfloat16"):
+            features: Tensor = self._backbone(images)
+        return features.float()
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,9 @@ class FeatureSet(Pretrained):
     )
     image_size: int = Field(768, ge=32, le=4096, description="Side of the square network input, px. Fidelity 22.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="In what the backbone computes: full float32, or automatic mixed precision (bfloat16)."
+    )
+    channels_last: bool = Field(
+        False, description="The backbone's weights, and on a GPU the pictures, lie in memory with channels last."
+    )

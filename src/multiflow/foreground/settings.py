@@ -38,6 +38,7 @@ class Segmentation(Block):
     )
     test_time_flip: bool = Field(True, description="`mvanet` sees every image mirrored as well. Fidelity 26.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16) of `mvanet`.")
+    channels_last: bool = Field(False, description="`mvanet`'s weights lie in memory with channels last.")
     batch_size: int = Field(
         1,
         ge=1,
@@ -62,7 +63,7 @@ class Segmentation(Block):
         """The settings that a stored segmentation of a method depends on, as plain values."""
         unused = {"weights", "weights_sha256", "batch_size"}
         if method != "mvanet":
-            unused |= {"test_time_scales", "test_time_flip", "amp"}
+            unused |= {"test_time_scales", "test_time_flip", "amp", "channels_last"}
         return self.model_dump(mode="json", exclude=unused)
 
 

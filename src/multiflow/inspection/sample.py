@@ -62,7 +62,8 @@ class PhotographedSample:
             settings = recipe.settings
             with exact_float32(recipe.threads), torch.inference_mode():
                 backbone = create_backbone(settings, self._weights[settings.backbone])
-                output = FeatureNetwork(backbone, self._device).submit(self._pictures(settings.image_size)).result()
+                network = FeatureNetwork(backbone, self._device, settings)
+                output = network.submit(self._pictures(settings.image_size)).result()
             stored = as_stored(output, settings.dtype, self.key)
             self._features[name] = stored.astype(np.float32, copy=False)
         return self._features[name]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the configuration reads this file at every start, and needs
     import torch
     from numpy.typing import NDArray
 
-    from multiflow.base.settings import Block
+    from multiflow.base.settings import Block, Precision
     from multiflow.features.settings import Pretrained
     from multiflow.methods.work import Work
 
@@ -170,7 +170,7 @@ class Cost:
         scoring_tflop: of one test sample.
         model_bytes: of the stored model.
         map_bytes: of the stored maps of one test sample.
-        tf32: whether the training computes in TF32 where a GPU has it.
+        precision: of the training, where a GPU has it.
         alternatives: ``training_tflop`` under other settings that a reader may think of, by what they are.
     """
 
@@ -178,7 +178,7 @@ class Cost:
     scoring_tflop: float
     model_bytes: float
     map_bytes: float
-    tf32: bool = False
+    precision: Precision = "float32"
     alternatives: Mapping[str, float] = field(default_factory=dict)
 
 

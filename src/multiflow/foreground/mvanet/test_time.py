@@ -41,6 +41,8 @@ class MVANetSegmenter:
     def __init__(self, network: MVANet, settings: Segmentation, compute: Compute) -> None:
         self._device = select_device(compute.device, "compute.device")
         self._network = network.to(self._device).eval().requires_grad_(False)
+        if settings.channels_last:
+            network.to(memory_format=torch.channels_last)
         self._settings = settings
         self._threads = compute.threads
 

@@ -47,7 +47,7 @@ def cflow_cost(settings: Settings, images: Images) -> Cost:
         scoring_tflop=images.views * forward,
         model_bytes=image.decoder_bytes,
         map_bytes=4 * images.views * settings.image_size**2,
-        tf32=settings.training.tf32,
+        precision="tf32" if settings.training.tf32 else "float32",
     )
 
 

@@ -23,7 +23,7 @@ def flow_cost(settings: Settings, images: Images) -> Cost:
         scoring_tflop=forward,
         model_bytes=4 * flow_parameters(settings.network, features.channels, views),
         map_bytes=4 * views * features.height * features.width,
-        tf32=training.tf32 or training.amp,
+        precision=training.precision,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from multiflow.base.settings import NEUTRAL, Block
+from multiflow.base.settings import NEUTRAL, Block, Precision
 from multiflow.methods.batches import count_batches
 from multiflow.methods.multiflow.camera_graph import Connections
 
@@ -132,11 +132,21 @@ class Training(Block):
         description="Convolve in TF32 where the GPU has it, as the released code does by PyTorch's default; else in "
         "full float32. A CPU never does.",
     )
+    draw_noise: Literal["cpu", "device"] = Field(
+        "cpu",
+        description="Where noise is drawn: on the `cpu`, the same on every device, or on the `device` that trains, "
+        "which has random numbers of its own but waits for no copy. On a CPU both are the same.",
+    )
     compile: bool = Field(
         False,
         description="`torch.compile` the flow; needs a C++ compiler and Python's headers on the machine.",
         json_schema_extra=NEUTRAL,
     )
+
+    @property
+    def precision(self) -> Precision:
+        """In what most of it is computed on a GPU."""
+        return "bfloat16" if self.amp else "tf32" if self.tf32 else "float32"
 
     def batches(self, samples: int, place: str) -> int:
         """Steps of an epoch; see :func:`multiflow.methods.batches.count_batches`."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multiflow.base.devices import hold_on_device
 from multiflow.base.errors import InputError
 from multiflow.methods.contract import Model, Samples
 from multiflow.methods.multiflow.camera_graph import camera_graph
@@ -30,7 +31,7 @@ class FlowTraining:
     """One flow while it is trained: its data, its optimizer, and the generator of its shuffles and noise.
 
     Args:
-        features: [N, V, C, H, W], on the CPU.
+        features: [N, V, C, H, W], on the CPU; on a GPU they are copied there once, if they fit.
         foreground: [N, V, H, W], of which the loss is made.
         network: the flow's network.
         training: batches and optimizer.
@@ -52,7 +53,8 @@ class FlowTraining:
         device: torch.device,
         place: str,
     ) -> None:
-        self._features, self._foreground = features, foreground
+        self._features = hold_on_device(features, device)
+        self._foreground = foreground.to(self._features.device)
         self._training, self._device = training, device
         self.place = place
         self.steps = training.batches(len(features), place)
@@ -66,7 +68,9 @@ class FlowTraining:
             eps=training.eps,
             weight_decay=training.weight_decay,
         )
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = self._noise_generator = torch.Generator().manual_seed(seed)
+        if training.draw_noise == "device" and device.type != "cpu":
+            self._noise_generator = torch.Generator(device).manual_seed(seed)
 
     def values(self) -> dict[str, Any]:
         """What it needs to go on, for a checkpoint."""
@@ -74,6 +78,7 @@ class FlowTraining:
             "flow": self.flow.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
+            "noise_generator": self._noise_generator.get_state(),
         }
 
     def restore(self, values: Mapping[str, Any]) -> None:
@@ -81,25 +86,28 @@ class FlowTraining:
         self.flow.load_state_dict(values["flow"])
         self._optimizer.load_state_dict(values["optimizer"])
         self._generator.set_state(values["generator"])
+        self._noise_generator.set_state(values["noise_generator"])
 
     def epoch(self) -> float:
         """Train on all samples once; returns the mean loss of the steps."""
-        order = torch.randperm(len(self._features), generator=self._generator)
+        order = torch.randperm(len(self._features), generator=self._generator).to(self._features.device)
         batches = order[: self.steps * self._training.batch_size].split(self._training.batch_size)
-        return sum(self._step(batch) / self.steps for batch in batches)
+        # The losses are read at the end: a GPU would compute nothing while each step's was waited for.
+        losses = torch.stack([self._step(batch) for batch in batches]).tolist()
+        return sum(value / self.steps for value in losses)
 
-    def _step(self, batch: Tensor) -> float:
-        """One optimizer step; the noise is drawn on the CPU, the same on every device."""
-        features, device = self._features[batch], self._device
-        noise, condition = sample_noise(self.flow.settings, features.shape, self._generator, device)
-        inputs = add_noise(features.to(device), noise)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._training.amp):
+    def _step(self, batch: Tensor) -> Tensor:
+        """One optimizer step; returns its loss, on the device."""
+        features, foreground = (values[batch].to(self._device) for values in (self._features, self._foreground))
+        noise, condition = sample_noise(self.flow.settings, features.shape, self._noise_generator, self._device)
+        inputs = add_noise(features, noise)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._training.amp):
             z, log_determinant = self.flow(inputs, condition)
-            mean = loss(z, log_determinant, self._foreground[batch].to(device))
+            mean = loss(z, log_determinant, foreground)
         self._optimizer.zero_grad(set_to_none=True)
         mean.backward()
         self._optimizer.step()
-        return float(mean.detach())
+        return mean.detach()
 
     def describe(self) -> str:
         """Its features, parameters and steps in words."""

@@ -27,7 +27,7 @@ def levels_cost(settings: Settings, images: Images) -> Cost:
         + sum(4 * shape.channels * channels for shape, channels in projections),
         # The map in float32; the foreground is compressed to next to nothing.
         map_bytes=4 * images.views * settings.map_size**2,
-        tf32=settings.training.tf32 or settings.training.amp,
+        precision=settings.training.precision,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -14,12 +14,9 @@ from torch.nn import functional
 
 from multiflow.methods.multiflow.camera_graph import CameraGraph
 
-__all__ = ["bias_matrix", "fused_convolution", "message_sources", "replicate_pad"]
+__all__ = ["bias_matrix", "fused_convolution", "leave_out_of_compilation", "message_sources", "replicate_pad"]
 
 
-# torch.compile runs both functions as they are: it gives the gradient of the replicate padding wrong strides, and
-# would trace the autograd Function under autocast.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def replicate_pad(maps: Tensor, padding: int) -> Tensor:
     """Pad the last two dimensions of a contiguous ``[V, B, C, H, W]`` by repeating the border."""
     if padding == 0:
@@ -44,9 +41,7 @@ class Sources:
     sizes: list[int]
 
 
-# Both tables are kept for later calls, which torch.compile would not do, and also by those that train: they must not
-# be tensors of inference mode.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+# Both tables are kept for later calls, also by those that train: they must not be tensors of inference mode.
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def message_sources(
@@ -68,7 +63,6 @@ def message_sources(
     return Sources(torch.tensor(index, device=device), torch.tensor(weight, dtype=dtype, device=device)[:, None], sizes)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def bias_matrix(graph: CameraGraph, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -140,7 +134,6 @@ def _read(padded: Tensor, sources: Sources) -> list[Tensor]:
     return [part.view(batch, -1, height, width) for part in torch.split(rows, sources.sizes)]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources) -> Tensor:
     """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
 
@@ -153,3 +146,14 @@ def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, pad
     """
     output: Tensor = _FusedConvolution.apply(maps.contiguous(), bias, padding, sources, *weights)
     return output
+
+
+@cache
+def leave_out_of_compilation() -> None:
+    """Let torch.compile run the functions of this module as they are.
+
+    It gives the gradient of the replicate padding wrong strides, would trace the autograd Function under autocast, and
+    would not keep the tables. Said here and not by decorators, since those import the compiler in every job.
+    """
+    for function in (replicate_pad, message_sources, bias_matrix, fused_convolution):
+        globals()[function.__name__] = torch.compiler.disable(function)

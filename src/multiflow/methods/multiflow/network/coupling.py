@@ -60,19 +60,13 @@ class CouplingBlock(nn.Module):
     def forward(self, maps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the transformed maps and the log-determinant: ``[V, B, C, H, W]``, ``[V, B, H, W]``."""
         halves = list(torch.split(maps, self.sizes, dim=2))
+        # The elementwise part is costly to keep, and cheap to repeat in the backward pass, but not on a CPU.
+        transform = self._transform if maps.device.type == "cpu" else self._transform_again
         log_determinants = []
         for half in self.order:
             network = cast(StNetwork, self.networks[half])
             output = network(halves[1 - half], condition)
-            # The elementwise part is cheap to compute and costly to keep: the backward pass repeats it.
-            halves[half], log_determinant = checkpoint(
-                self._transform,
-                output,
-                network.gamma,
-                halves[half],
-                use_reentrant=False,
-                preserve_rng_state=False,
-            )
+            halves[half], log_determinant = transform(output, network.gamma, halves[half])
             log_determinants.append(log_determinant)
         maps = torch.cat(halves, dim=2)
         if self.output_limit is not None:
@@ -91,6 +85,12 @@ class CouplingBlock(nn.Module):
     def _transform(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(output, gamma)
         return half * log_scale.exp() + shift, log_scale.sum(dim=2)
+
+    def _transform_again(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, computed once more in the backward pass in place of being kept."""
+        arguments = self._transform, output, gamma, half
+        transformed: tuple[Tensor, Tensor] = checkpoint(*arguments, use_reentrant=False, preserve_rng_state=False)
+        return transformed
 
     def _scale_and_shift(self, output: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = (output * gamma.view(-1, 1, 1, 1, 1)).chunk(2, dim=2)

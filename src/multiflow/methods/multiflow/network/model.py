@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from multiflow.base.errors import InputError
 from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network.convolution import leave_out_of_compilation
 from multiflow.methods.multiflow.network.coupling import CouplingBlock
 from multiflow.methods.multiflow.network.noise import condition_shape
 from multiflow.methods.multiflow.settings import Network
@@ -62,6 +63,11 @@ class MultiFlow(nn.Module):
         self.couplings = nn.ModuleList(
             CouplingBlock(graph, channels, kernel, settings, generator=generator) for kernel in settings.kernels
         )
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """Compile the flow by torch.compile, as any module; its fused convolutions run as they are."""
+        leave_out_of_compilation()
+        super().compile(*arguments, **options)
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the latents and the log-determinant of the Jacobian per pixel.

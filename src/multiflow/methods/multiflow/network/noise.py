@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,8 @@ def sample_noise(
     Args:
         settings: kind and shape of the noise, its standard deviation, the condition's scale.
         shape: that of the features, ``[B, V, C, H, W]``.
-        generator: source of the random numbers, on the CPU so that all devices see the same noise.
+        generator: source of the random numbers, which are drawn on its device: on the CPU, also without one, they are
+            the same for all devices.
         device: where both are returned.
 
     Returns:
@@ -47,14 +49,15 @@ def sample_noise(
     size = condition_shape(settings, shape)
     if size is None:
         return None, None
+    drawn: dict[str, Any] = {"generator": generator, "device": "cpu" if generator is None else generator.device}
     if settings.noise == "uniform":
-        noise = torch.rand(size, generator=generator)
+        noise = torch.rand(size, **drawn)
     elif settings.noise == "softflow":
         one_per_sample = (size[0], *[1] * (len(size) - 1))
-        deviation = torch.rand(one_per_sample, generator=generator) ** settings.softflow_exponent
-        noise = deviation * torch.randn(size, generator=generator)
+        deviation = torch.rand(one_per_sample, **drawn) ** settings.softflow_exponent
+        noise = deviation * torch.randn(size, **drawn)
     else:
-        noise = settings.noise_std * torch.randn(size, generator=generator)
+        noise = settings.noise_std * torch.randn(size, **drawn)
     noise = noise.to(device)
     return noise, settings.condition_scale * noise
 

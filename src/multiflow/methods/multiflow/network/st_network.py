@@ -6,13 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network import convolution
 from multiflow.methods.multiflow.network.attention import EdgeAttention
-from multiflow.methods.multiflow.network.convolution import (
-    bias_matrix,
-    fused_convolution,
-    message_sources,
-    replicate_pad,
-)
 from multiflow.methods.multiflow.settings import Network
 
 __all__ = ["StNetwork"]
@@ -88,7 +83,7 @@ class StNetwork(nn.Module):
                 condition.transpose(0, 1) if condition.ndim == 5 else condition.expand(len(half), *condition.shape)
             )
             half = torch.cat([half, per_view], dim=2)
-        padded = replicate_pad(half, self.padding)
+        padded = convolution.replicate_pad(half, self.padding)
         # One convolution per view: on the CPU faster than a grouped one (benchmarks/training_step.py).
         maps = torch.stack(
             [
@@ -99,13 +94,13 @@ class StNetwork(nn.Module):
         sources = maps if self.attention is None else torch.cat([maps, self.attention(maps)])
         # Under autocast the maps are in the lower precision, and what joins them must be too.
         dtype, device = maps.dtype, maps.device
-        biases = bias_matrix(self.graph, self.out_biases.dtype, device) @ self.out_biases
-        return fused_convolution(
+        biases = convolution.bias_matrix(self.graph, self.out_biases.dtype, device) @ self.out_biases
+        return convolution.fused_convolution(
             sources.to(dtype),
             [weight.to(dtype) for weight in self.out_weights],
             biases.to(dtype),
             self.padding,
-            message_sources(self.graph, self.attention is not None, maps.shape[1], dtype, device),
+            convolution.message_sources(self.graph, self.attention is not None, maps.shape[1], dtype, device),
         )
 
     def extra_repr(self) -> str:
