@@ -31,7 +31,7 @@ from feature_extraction import write_pictures  # noqa: E402
 
 from multiflow.base.hdf5 import create_hdf5, write_strings  # noqa: E402
 from multiflow.base.weights import write_weights  # noqa: E402
-from multiflow.config import Config, Experiment, load_config, read_overlays  # noqa: E402
+from multiflow.config import Config, load_config, read_overlays  # noqa: E402
 from multiflow.datasets.digests import digests, write_digests  # noqa: E402
 from multiflow.datasets.ground_truth import GroundTruthFile  # noqa: E402
 from multiflow.datasets.settings import Dataset  # noqa: E402
@@ -42,6 +42,7 @@ from multiflow.foreground.mvanet.checkpoint import _released_names  # noqa: E402
 from multiflow.foreground.segmentation import segment_foreground  # noqa: E402
 from multiflow.methods.contract import Scores  # noqa: E402
 from multiflow.methods.data import ClassFiles  # noqa: E402
+from multiflow.methods.experiment import Experiment  # noqa: E402
 from multiflow.methods.model import write_model  # noqa: E402
 from multiflow.methods.multiflow.camera_graph import camera_graph  # noqa: E402
 from multiflow.methods.multiflow.checkpoint import to_model  # noqa: E402

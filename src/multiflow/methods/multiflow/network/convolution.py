@@ -98,8 +98,18 @@ class _FusedConvolution(Function):
         maps, *weights = ctx.saved_tensors  # type: ignore[attr-defined]
         padding, sources = ctx.padding, ctx.sources  # type: ignore[attr-defined]
         padded = replicate_pad(maps, padding)
-        input_gradients, weight_gradients, bias_gradients = [], [], []
-        for inputs, weight, view_gradient in zip(_read(padded, sources), weights, gradient.contiguous(), strict=True):
+        padded_gradient = torch.zeros_like(padded)
+        rows = padded_gradient.view(-1, padded[0, 0].numel())
+        weight_gradients, bias_gradients = [], []
+        # A view at a time, while its gradient is in the cache; it reads no source twice, so the sums have one order.
+        for inputs, weight, view_gradient, index, scale in zip(
+            _read(padded, sources),
+            weights,
+            gradient.contiguous(),
+            sources.index.split(sources.sizes),
+            sources.weight.split(sources.sizes),
+            strict=True,
+        ):
             input_gradient, weight_gradient, bias_gradient = torch.ops.aten.convolution_backward(
                 view_gradient,
                 inputs,
@@ -113,12 +123,9 @@ class _FusedConvolution(Function):
                 groups=1,
                 output_mask=[True, True, True],
             )
-            input_gradients.append(input_gradient.view(-1, padded[0, 0].numel()))
+            rows.index_add_(0, index, input_gradient.view(-1, rows.shape[1]).mul_(scale))
             weight_gradients.append(weight_gradient)
             bias_gradients.append(bias_gradient)
-        rows = torch.cat(input_gradients).mul_(sources.weight)
-        padded_gradient = torch.zeros_like(padded)
-        padded_gradient.view(-1, rows.shape[1]).index_add_(0, sources.index, rows)
         maps_gradient = padded_gradient
         if padding:
             maps_gradient = torch.ops.aten.replication_pad2d_backward(
