@@ -407,6 +407,19 @@ def test_a_test_picture_that_is_trained_on_is_doubted_under_whatever_name(
     assert caplog.messages == [f"{annotations}: {places}: the picture is in both train and test"]
 
 
+def test_a_picture_that_is_tested_twice_is_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = write_class(tmp_path)
+    good, bad = (
+        next((tmp_path / "realiad_1024/thing").rglob(f"thing_0007_{group}_C1_test2024.jpg"))
+        for group in ("OK", "NG_HS")
+    )
+    shutil.copy(good, bad)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert frame.attrs["doubts"] == {"a picture is in the test set more than once": 1}
+    places = ", ".join(str(path.relative_to(tmp_path)) for path in (good, bad))
+    assert caplog.messages == [f"{annotations}: {places}: a picture is in the test set more than once"]
+
+
 def test_pictures_of_which_some_are_turned_are_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     annotations = write_class(tmp_path)
     picture = next((tmp_path / "realiad_1024/thing/OK").rglob("*_C2_train2024.jpg"))

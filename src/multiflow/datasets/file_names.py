@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "is_hidden", "split_name", "visible"]
+__all__ = ["PICTURES", "is_hidden", "similar_name", "split_name", "visible"]
 
 PICTURES = frozenset(
     {".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -37,6 +38,19 @@ def visible(folder: Path) -> list[Path]:
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is the system's, and so nobody's picture."""
     return name.startswith(".") or name in _NOT_THE_USERS
+
+
+def similar_name(path: Path) -> str:
+    """The name of what lies beside it and differs in case, or in how an accent is stored; empty where nothing does.
+
+    Other systems take such names for the same.
+    """
+
+    def same(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    found = path.parent.iterdir() if path.parent.is_dir() else ()
+    return next((other.name for other in found if other.name != path.name and same(other.name) == same(path.name)), "")
 
 
 def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:

@@ -6,7 +6,6 @@ said in remarks, which its reader passes on.
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from multiflow.base.errors import InputError
+from multiflow.datasets.file_names import similar_name
 
-__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content", "similar_name"]
+__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content"]
 
 SIXTEEN_BIT = {"I;16", "I;16B", "I;16L", "I;16N"}
 """Pillow's modes of 16-bit grey values."""
@@ -95,19 +95,6 @@ def read_content(path: str | Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
     except ValueError:  # no file has a zero byte in its name
         raise InputError(f"{path}: no such file; correct its name") from None
-
-
-def similar_name(path: Path) -> str:
-    """The name of what lies beside it and differs in case, or in how an accent is stored; empty where nothing does.
-
-    Other systems take such names for the same.
-    """
-
-    def same(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold()
-
-    found = path.parent.iterdir() if path.parent.is_dir() else ()
-    return next((other.name for other in found if other.name != path.name and same(other.name) == same(path.name)), "")
 
 
 def open_picture(path: str | Path, content: bytes | None = None) -> Picture:
