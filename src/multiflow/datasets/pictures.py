@@ -165,14 +165,15 @@ def _decode(path: str | Path, content: bytes) -> Picture:
 
 
 def _jpeg_scan(content: bytes) -> int:
-    """Where a JPEG's pixels begin, behind blocks of metadata that may hold other JPEGs.
+    """Where a JPEG's pixels begin, behind blocks of metadata that may hold other JPEGs; 0 where that cannot be told.
 
     A file that was not written to its end often has zeros there, which are pixels as well.
     """
     place = 2
-    while content[place : place + 1] == b"\xff" and content[place : place + 2] != _JPEG_SCAN:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
-    return place
+    while content.startswith(b"\xff", place) and not content.startswith(_JPEG_SCAN, place):
+        filled = content.startswith(b"\xff\xff", place)
+        place += 1 if filled else 2 + int.from_bytes(content[place + 2 : place + 4])
+    return place if content.startswith(_JPEG_SCAN, place) else 0
 
 
 def _orientation(picture: Image.Image) -> tuple[int, list[str]]:
