@@ -151,6 +151,17 @@ def test_camera_names_of_another_kind(tmp_path: Path) -> None:
     assert frame["sample"].iloc[0] == "thing_0000_OK"
 
 
+@pytest.mark.parametrize("cameras", [("left", "top_left", "left_low"), ("top_left", "left_low", "left")])
+def test_a_cameras_name_may_hold_another_ones(tmp_path: Path, cameras: tuple[str, ...]) -> None:
+    write_class(tmp_path, cameras=cameras)
+    frame = read_samples(dataset(cameras=list(cameras)), tmp_path, "thing", processes=0)
+    assert frame["camera"].tolist() == list(cameras) * 7
+    assert all(camera in image for camera, image in zip(frame["camera"], frame["image"], strict=True))
+    assert set(frame["sample"]) == {f"thing_{number:04d}_OK" for number in (0, 1, 2, 7)} | {
+        f"thing_{number:04d}_NG_HS" for number in (0, 7)
+    }
+
+
 def test_flips_come_from_the_table(tmp_path: Path) -> None:
     write_class(tmp_path / "data")
     table = tmp_path / "flips.csv"

@@ -64,6 +64,10 @@ def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:
         stem: the file's name without its suffix.
         cameras: names of cameras that are known besides ``C<n>``.
     """
-    names = "|".join(["C[0-9]+", *map(re.escape, cameras)])
-    match = re.fullmatch(rf"(.+)_({names})(?:_.*)?", stem)
-    return None if match is None else (match[1], match[2])
+    names = "|".join(["C[0-9]+", *map(re.escape, sorted(cameras, key=len, reverse=True))])
+    found = [match for match in re.finditer(rf"(?=_({names})(?:_|$))", stem) if match.start() > 0]
+    if not found:
+        return None
+    # The last one; of those that end there the longest, since one camera may be called left and another top_left.
+    last = max(found, key=lambda match: (match.end(1), len(match[1])))
+    return stem[: last.start()], last[1]
