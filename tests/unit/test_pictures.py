@@ -82,7 +82,9 @@ def test_a_jpeg_that_was_not_written_to_its_end_is_damaged(tmp_path: Path) -> No
     exif[0x010E] = "a thumbnail: \xff\xda \xff\xd9"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 96, 3), np.uint8)).save(path, exif=exif)
     content = path.read_bytes()
-    for whole in (content, content + b"\0" * 9, content + b"\xff\xda of a trailer"):
+    table = content.index(b"\xff\xdb")
+    filled, foreign = (content[:table] + between + content[table:] for between in (b"\xff\xff", b"?"))
+    for whole in (content, filled, foreign, content + b"\0" * 9, content + b"\xff\xda more"):
         path.write_bytes(whole)
         assert open_picture(path).image.size == (96, 80)
     cut = len(content) * 6 // 10

@@ -151,6 +151,17 @@ def test_camera_names_of_another_kind(tmp_path: Path) -> None:
     assert frame["sample"].iloc[0] == "thing_0000_OK"
 
 
+@pytest.mark.parametrize("cameras", [("left", "top_left", "left_low"), ("top_left", "left_low", "left")])
+def test_a_cameras_name_may_hold_another_ones(tmp_path: Path, cameras: tuple[str, ...]) -> None:
+    write_class(tmp_path, cameras=cameras)
+    frame = read_samples(dataset(cameras=list(cameras)), tmp_path, "thing", processes=0)
+    assert frame["camera"].tolist() == list(cameras) * 7
+    assert all(camera in image for camera, image in zip(frame["camera"], frame["image"], strict=True))
+    assert set(frame["sample"]) == {f"thing_{number:04d}_OK" for number in (0, 1, 2, 7)} | {
+        f"thing_{number:04d}_NG_HS" for number in (0, 7)
+    }
+
+
 def test_flips_come_from_the_table(tmp_path: Path) -> None:
     write_class(tmp_path / "data")
     table = tmp_path / "flips.csv"
@@ -405,6 +416,19 @@ def test_a_test_picture_that_is_trained_on_is_doubted_under_whatever_name(
     assert frame.attrs["doubts"] == {"the picture is in both train and test": 1}
     places = ", ".join(str(path.relative_to(tmp_path)) for path in (tested, trained))
     assert caplog.messages == [f"{annotations}: {places}: the picture is in both train and test"]
+
+
+def test_a_picture_that_is_tested_twice_is_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = write_class(tmp_path)
+    good, bad = (
+        next((tmp_path / "realiad_1024/thing").rglob(f"thing_0007_{group}_C1_test2024.jpg"))
+        for group in ("OK", "NG_HS")
+    )
+    shutil.copy(good, bad)
+    frame = read_samples(dataset(), tmp_path, "thing", processes=0)
+    assert frame.attrs["doubts"] == {"a picture is in the test set more than once": 1}
+    places = ", ".join(str(path.relative_to(tmp_path)) for path in (good, bad))
+    assert caplog.messages == [f"{annotations}: {places}: a picture is in the test set more than once"]
 
 
 def test_pictures_of_which_some_are_turned_are_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -142,6 +142,12 @@ def test_a_wrong_key_is_one_line(checkout: Checkout) -> None:
     assert "methods.multiflow.training.epochs: input should be greater than or equal to 1, found -1" in printed
     assert "methods.multiflow.training.rate: unknown key" in printed
     assert "Traceback" not in printed
+    (checkout.folder / "twice.yaml").write_text("seeds: [0]\nseeds: [1]\n")
+    result = checkout.run(["config/demo.yaml", "twice.yaml"], "-n")
+    printed = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "twice.yaml: line 2: expected the key seeds once, found it in line 1, too; keep one" in printed
+    assert "Traceback" not in printed
 
 
 def test_the_slurm_profile_is_found_in_a_fresh_clone(checkout: Checkout) -> None:

@@ -16,7 +16,7 @@ _SQUARE = 0.05  # by how much a ratio of width to height may differ from 1
 
 
 def doubt_class(frame: pd.DataFrame, source: Path, findings: Findings) -> None:
-    """Doubt test pictures that are trained on under whatever name, anomalous training views, and turned pictures.
+    """Doubt pictures that are there twice under whatever name, anomalous training views, and turned pictures.
 
     Args:
         frame: the class's samples table.
@@ -29,6 +29,9 @@ def doubt_class(frame: pd.DataFrame, source: Path, findings: Findings) -> None:
         if (copy := trained.get(sha256)) is not None:
             where = image if copy == image else f"{image}, {copy}"
             findings.doubt(f"{source}: {where}", "the picture is in both train and test")
+    for _, copies in test.groupby("sha256", sort=False):
+        if len(copies) > 1:
+            findings.doubt(f"{source}: {', '.join(copies['image'])}", "a picture is in the test set more than once")
     for image in train[train["label"] == 1]["image"]:
         findings.doubt(f"{source}: {image}", "an anomalous view is trained on")
     for camera, views in frame.groupby("camera", sort=False):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from multiflow.base.errors import InputError
 from multiflow.datasets.contract import Findings, View
-from multiflow.datasets.file_names import PICTURES, visible
+from multiflow.datasets.file_names import PICTURES, similar_name, visible
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["CAMERAS", "DefectFolders"]
@@ -61,6 +61,9 @@ class DefectFolders:
     def read_views(self, dataset: Dataset, root: Path, class_name: str, findings: Findings) -> list[View]:
         """All pictures of a class, by folder and name."""
         source = self._class_folder(root, class_name)
+        if renamed := self._otherwise_written(source):
+            findings.problems += renamed
+            return []
         if others := [folder.name for folder in _folders(source / "train") if folder.name != self.normal]:
             findings.problems.append(
                 f"{source}: train: expected the folder {self.normal} alone, found {', '.join(others)}; move it away"
@@ -79,6 +82,16 @@ class DefectFolders:
             for mask in unused.values()
         ]
         return views
+
+    def _otherwise_written(self, source: Path) -> list[str]:
+        """Problems of folders whose names differ from those that are read in capitals alone."""
+        types = [folder.name for folder in _folders(source / "test") if folder.name != self.normal]
+        read = [source / "test" / self.normal, source / _MASKS, *(source / _MASKS / name for name in types)]
+        return [
+            f"{source}: expected the folder {folder.relative_to(source)}, found {near}; rename it"
+            for folder in read
+            if not folder.is_dir() and (near := similar_name(folder))
+        ]
 
     def _read_folder(
         self, root: Path, source: Path, folder: Path, masks: dict[str, Path], findings: Findings

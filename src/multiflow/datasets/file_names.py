@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "is_hidden", "split_name", "visible"]
+__all__ = ["PICTURES", "is_hidden", "similar_name", "split_name", "visible"]
 
 PICTURES = frozenset(
     {".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -39,6 +40,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _NOT_THE_USERS
 
 
+def similar_name(path: Path) -> str:
+    """The name of what lies beside it and differs in case, or in how an accent is stored; empty where nothing does.
+
+    Other systems take such names for the same.
+    """
+
+    def same(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    found = path.parent.iterdir() if path.parent.is_dir() else ()
+    return next((other.name for other in found if other.name != path.name and same(other.name) == same(path.name)), "")
+
+
 def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:
     """Sample and camera in the name of a picture, ``<sample>_<camera>_<time>``; None for another name.
 
@@ -50,6 +64,10 @@ def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:
         stem: the file's name without its suffix.
         cameras: names of cameras that are known besides ``C<n>``.
     """
-    names = "|".join(["C[0-9]+", *map(re.escape, cameras)])
-    match = re.fullmatch(rf"(.+)_({names})(?:_.*)?", stem)
-    return None if match is None else (match[1], match[2])
+    names = "|".join(["C[0-9]+", *map(re.escape, sorted(cameras, key=len, reverse=True))])
+    found = [match for match in re.finditer(rf"(?=_({names})(?:_|$))", stem) if match.start() > 0]
+    if not found:
+        return None
+    # The last one; of those that end there the longest, since one camera may be called left and another top_left.
+    last = max(found, key=lambda match: (match.end(1), len(match[1])))
+    return stem[: last.start()], last[1]

@@ -6,7 +6,6 @@ said in remarks, which its reader passes on.
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from multiflow.base.errors import InputError
+from multiflow.datasets.file_names import similar_name
 
-__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content", "similar_name"]
+__all__ = ["SIXTEEN_BIT", "Picture", "open_picture", "read_content"]
 
 SIXTEEN_BIT = {"I;16", "I;16B", "I;16L", "I;16N"}
 """Pillow's modes of 16-bit grey values."""
@@ -97,19 +97,6 @@ def read_content(path: str | Path) -> bytes:
         raise InputError(f"{path}: no such file; correct its name") from None
 
 
-def similar_name(path: Path) -> str:
-    """The name of what lies beside it and differs in case, or in how an accent is stored; empty where nothing does.
-
-    Other systems take such names for the same.
-    """
-
-    def same(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold()
-
-    found = path.parent.iterdir() if path.parent.is_dir() else ()
-    return next((other.name for other in found if other.name != path.name and same(other.name) == same(path.name)), "")
-
-
 def open_picture(path: str | Path, content: bytes | None = None) -> Picture:
     """Decode a picture file completely.
 
@@ -178,14 +165,15 @@ def _decode(path: str | Path, content: bytes) -> Picture:
 
 
 def _jpeg_scan(content: bytes) -> int:
-    """Where a JPEG's pixels begin, behind blocks of metadata that may hold other JPEGs.
+    """Where a JPEG's pixels begin, behind blocks of metadata that may hold other JPEGs; 0 where that cannot be told.
 
     A file that was not written to its end often has zeros there, which are pixels as well.
     """
     place = 2
-    while content[place : place + 1] == b"\xff" and content[place : place + 2] != _JPEG_SCAN:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
-    return place
+    while content.startswith(b"\xff", place) and not content.startswith(_JPEG_SCAN, place):
+        filled = content.startswith(b"\xff\xff", place)
+        place += 1 if filled else 2 + int.from_bytes(content[place + 2 : place + 4])
+    return place if content.startswith(_JPEG_SCAN, place) else 0
 
 
 def _orientation(picture: Image.Image) -> tuple[int, list[str]]:

@@ -25,11 +25,11 @@ from multiflow.base.text import writable
 from multiflow.datasets import layout
 from multiflow.datasets.class_doubts import doubt_class
 from multiflow.datasets.contract import Findings, View
-from multiflow.datasets.file_names import is_hidden
+from multiflow.datasets.file_names import is_hidden, similar_name
 from multiflow.datasets.flips import read_flips
 from multiflow.datasets.images import eight_bits, few_bits, picture_remarks
 from multiflow.datasets.masks import BORDER_COVERED, read_mask
-from multiflow.datasets.pictures import Picture, open_picture, read_content, similar_name
+from multiflow.datasets.pictures import Picture, open_picture, read_content
 from multiflow.datasets.settings import Dataset
 
 __all__ = ["SAMPLE_COLUMNS", "load_samples", "read_samples", "write_samples"]
