@@ -16,8 +16,8 @@ demo: env  ## render parts, run the whole workflow on the CPU, print Table 1 (at
 inspect: env  ## score new photographs of one part: make inspect MODEL=<a trained model> PHOTOS=<folder>
 	@PYTHONPATH=src .venv/bin/python -m multiflow inspect $(if $(value MODEL),$(call typed,MODEL),--help) $(if $(value PHOTOS),$(call typed,PHOTOS)) $(OPTIONS)
 
-tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run>
-	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help)
+tables: env  ## write and print all tables from what is finished, at any time: make tables RUN=<run> TABLE=<one table>
+	@PYTHONPATH=src .venv/bin/python -m multiflow tables $(if $(RUN),--run "$(RUN)",--help) $(if $(TABLE),--table "$(TABLE)")
 
 cite: env  ## BibTeX of the data set, methods and metrics of a run: make cite RUN=<run>
 	@PYTHONPATH=src .venv/bin/python -m multiflow cite $(if $(RUN),--run "$(RUN)",--help)

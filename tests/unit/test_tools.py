@@ -191,6 +191,18 @@ def test_the_tables_of_a_run_come_from_the_configuration_that_it_wrote(
     assert main(["tables", "--run", "mine"]) == 0
     assert "0 of 1500 runs are finished." in capsys.readouterr().out
     assert (folder / "tables_so_far/table1.csv").is_file()
+    shutil.rmtree(folder / "tables_so_far")
+    assert main(["tables", "--run", "mine", "--table", "table1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Table 1: ")
+    assert "Table 2: " not in printed
+    assert printed.endswith("0 of 1500 runs are finished.\n")
+    assert [path.name for path in sorted((folder / "tables_so_far").iterdir())] == [
+        f"table1.{suffix}" for suffix in ("csv", "html", "tex")
+    ]
+    assert main(["tables", "--run", "mine", "--table", "table9"]) == 1
+    assert "--table: there is no table9; the tables are table1, table2" in capsys.readouterr().err
+    assert main(["tables", "--run", "mine"]) == 0
     # A copy of a run is another run, whatever name is in its configuration.
     shutil.copytree(folder, checkout / "results/copied", ignore=shutil.ignore_patterns("tables_so_far"))
     shutil.rmtree(folder / "tables_so_far")

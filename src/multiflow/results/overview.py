@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multiflow.base.errors import InputError
 from multiflow.results.costs import load_costs
 from multiflow.results.intervals import load_intervals
 from multiflow.results.pages import write_table_page
@@ -45,7 +46,7 @@ __all__ = ["write_tables"]
 _FOLDER = "tables_so_far"
 
 
-def write_tables(config: Config, results: Path) -> str:
+def write_tables(config: Config, results: Path, only: str | None = None) -> str:
     """Write a run's tables as CSV, LaTeX and pages from the runs that are finished; returns them as text.
 
     A run that was made with other settings than the configuration's counts as not finished, and a footnote says so.
@@ -54,10 +55,14 @@ def write_tables(config: Config, results: Path) -> str:
     Args:
         config: the run.
         results: its folder; the runs are below ``metrics``, the tables are written below ``tables_so_far``.
+        only: one table, such as ``table1``; None: all.
 
     Raises:
-        InputError: a run's JSON is damaged.
+        InputError: a run's JSON is damaged, or there is no such table.
     """
+    known = tables_of(config)
+    if only is not None and only not in known:
+        raise InputError(f"--table: there is no {only}; the tables are {', '.join(known)}")
     paths = {
         results / "metrics" / experiment / class_name / f"seed{seed}.json": (experiment, class_name, seed)
         for experiment, class_name, seed in config.runs
@@ -77,11 +82,15 @@ def write_tables(config: Config, results: Path) -> str:
     def shown(name: str) -> DataFrame:
         return metrics[metrics["experiment"].isin(table_experiments(name, context))]
 
+    finished = [f"{len(found) - len(others)} of {len(paths)} runs are finished."]
+    finished += left_out_notes(list(config.experiments), context)
     texts = []
-    for name in tables_of(config):
+    for name in known if only is None else (only,):
         table = make_table(name, shown(name), context)
         _write(results, name, [table])
         texts.append(format_text(table))
+    if only is not None:
+        return "\n".join([*texts, f"{' '.join(finished)}\n"])
     tests = ablation_tests_table(compare_ablations(shown("ablation_tests"), context), context)
     _write(results, "ablation_tests", [tests])
     comparison = compare_with_paper(shown("comparison"), context)
@@ -95,8 +104,6 @@ def write_tables(config: Config, results: Path) -> str:
     costs = cost_table(load_costs(config, results, of_methods.values()), context)
     for table in (intervals, costs):
         _write(results, table.name, [table])
-    finished = [f"{len(found) - len(others)} of {len(paths)} runs are finished."]
-    finished += left_out_notes(list(config.experiments), context)
     texts += [
         format_text(tests),
         *map(format_text, (ranks, pairs, intervals, costs)),
