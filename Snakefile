@@ -27,7 +27,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
-# Last: it looks at the rules.
+# Behind all rules that jobs are made of: it looks at them.
 include: "workflow/rules/cluster.smk"
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from io import TextIOWrapper
 
-from multiflow.base.errors import InputError
+from multiflow.base.errors import InputError, permitted
 from multiflow.tools import checkpoints, cite, inspect, plan, tables
 
 __all__ = ["main"]
@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     chosen = parser.parse_args(arguments)
     try:
-        chosen.run(chosen)
+        with permitted():
+            chosen.run(chosen)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

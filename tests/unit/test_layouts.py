@@ -103,6 +103,18 @@ def test_real_iads_images_are_counted_by_their_records(tmp_path: Path) -> None:
         layout("real_iad").count_images(dataset(), tmp_path, "thing")
 
 
+@pytest.mark.parametrize("name", ["real_iad", "mvtec"])
+def test_a_folder_that_may_not_be_entered_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    (problem,) = layout(name).missing_data(dataset(root=str(tmp_path), layout=name, cameras=["C1"], classes=["a", "b"]))
+    assert problem == f"{tmp_path}: cannot be read or written (Permission denied); give this user the right to"
+
+
 def test_annotations_count_by_their_content(folders: Dataset, tmp_path: Path) -> None:
     (tmp_path / "real {iad}").mkdir()
     path, real_iad = write_class(tmp_path / "real {iad}"), dataset()

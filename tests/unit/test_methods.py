@@ -685,7 +685,13 @@ def test_versions_name_every_package_that_numbers_depend_on() -> None:
         ("facts", "1 / 0", "expected dict, it failed (ZeroDivisionError: division by zero)"),
         ("title", "'Mine'", "expected tuple, found 'Mine'"),
         ("title", "('Mine',)", "expected a name and a reference, found ('Mine',)"),
+        ("describe", "{'a': 1}", "expected texts, found 1"),
         ("cost", "3.5", "expected Cost, found 3.5"),
+        (
+            "cost",
+            "Cost(1, 1, 1, 1, precision='fp16')",
+            "expected Cost, it failed (ValueError: precision: expected one of float32, tf32, bfloat16, found fp16)",
+        ),
         ("stages", "True", "expected int, found True"),
         ("bibtex", "None", "expected str, found None"),
     ],

@@ -127,6 +127,18 @@ def test_letters_that_the_font_lacks_come_from_another_one_or_are_named(
     assert (b"STIXGeneral" in paths[1].read_bytes()) == bool(fonts)
 
 
+def test_a_font_that_cannot_be_drawn_with_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise NotImplementedError
+
+    path = Path(matplotlib.get_data_path(), "fonts/ttf/STIXGeneral.ttf")
+    monkeypatch.setattr(figure_fonts, "findSystemFonts", lambda: [str(path)])
+    monkeypatch.setattr(figure_fonts.fontManager, "addfont", refuse)
+    figure = Figure()
+    figure.text(0, 0, "Lot ⓐ")
+    assert figure_fonts.use_other_fonts(figure) == "ⓐ"
+
+
 @pytest.mark.parametrize("name", ["two\nlines", "\x1b[31m", " ", "caf\udce9"])
 def test_what_cannot_be_printed_in_a_line_is_no_name(name: str) -> None:
     with pytest.raises(ValidationError, match="expected a line of printable characters"):

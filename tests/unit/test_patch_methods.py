@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from anomalib_pictures import striped_parts
 from lite0 import CPU, LITE0, NETWORK, lite0_weights, work_in, written
 from numpy.typing import NDArray
+from pictured_samples import PicturedSamples
 
 from multiflow.base.errors import InputError
 from multiflow.base.settings import deciding
@@ -150,6 +151,12 @@ def test_a_defect_in_the_training_set_is_not_in_the_bank(train: Train) -> None:
         assert len(model.tensors["weight"]) == len(model.tensors["bank"])
     assert defects[0.0] < 0.01 * defects[0.3]
     assert defects[0.3] > 1.5 * normal[0.3]
+
+
+def test_of_patches_that_are_equally_unlike_as_many_are_left_out_as_the_share_says(train: Train) -> None:
+    alike = PicturedSamples(np.full((8, 1, 64, 64, 3), 200, np.uint8))
+    model, _ = train("softpatch", samples=alike, noise_share=0.25, coreset_share=1.0, discriminator="nearest")
+    assert len(model.tensors["bank"]) == 0.75 * 8 * 64
 
 
 def test_a_distance_counts_by_the_weight_of_the_nearest_patch(train: Train) -> None:

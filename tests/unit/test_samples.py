@@ -151,7 +151,9 @@ def test_camera_names_of_another_kind(tmp_path: Path) -> None:
     assert frame["sample"].iloc[0] == "thing_0000_OK"
 
 
-@pytest.mark.parametrize("cameras", [("left", "top_left", "left_low"), ("top_left", "left_low", "left")])
+@pytest.mark.parametrize(
+    "cameras", [("left", "top_left", "left_low"), ("top_left", "left_low", "left"), ("C1_top", "C2")]
+)
 def test_a_cameras_name_may_hold_another_ones(tmp_path: Path, cameras: tuple[str, ...]) -> None:
     write_class(tmp_path, cameras=cameras)
     frame = read_samples(dataset(cameras=list(cameras)), tmp_path, "thing", processes=0)

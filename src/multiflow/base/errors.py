@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["InputError", "printable"]
+__all__ = ["InputError", "permitted", "printable"]
 
 
 def printable(text: str) -> str:
@@ -30,3 +31,20 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[list[str]]]:
         return InputError, (self.problems,)
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """What this user may not read or write is one line, and no traceback.
+
+    Raises:
+        InputError: the file or folder, and what to do.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        raise InputError(
+            f"{error.filename}: cannot be read or written ({error.strerror}); give this user the right to"
+        ) from error

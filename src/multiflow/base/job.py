@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from multiflow.base.errors import InputError, printable
+from multiflow.base.errors import InputError, permitted, printable
 from multiflow.base.failed_gpus import record_failed
 from multiflow.base.files import atomic_path
 from multiflow.base.log_file import LogHandler, opened
@@ -59,7 +59,8 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
         _lock(locked)
         started = time.monotonic()
         try:
-            yield
+            with permitted():
+                yield
             with atomic_path(_seconds_file(path)) as temporary:
                 temporary.write_text(f"{time.monotonic() - started:.3f}\n", encoding="ascii")
             if mark:

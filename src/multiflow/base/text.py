@@ -113,11 +113,11 @@ def _duplicate_keys(node: Any) -> Iterator[str]:
         for entry in node.value:
             yield from _duplicate_keys(entry)
     if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
+        first: dict[tuple[str, str], int] = {}
         for key, value in node.value:
-            name, line = str(key.value), key.start_mark.line + 1
-            if name in first and name != "<<":  # a second one merges another mapping
-                yield f"line {line}: expected the key {name} once, found it in line {first[name]}, too; keep one"
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in first and key.value != "<<":  # a second one merges another mapping
+                yield f"line {line}: expected the key {key.value} once, found it in line {first[name]}, too; keep one"
             first.setdefault(name, line)
             yield from _duplicate_keys(value)
 

@@ -190,7 +190,9 @@ def _values(entry: dict[str, Any]) -> str:
         (f"{sign} {entry[key]}" for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">")) if key in entry),
         "",
     )
-    high = next((f"≤ {entry[key]}" for key in ("maximum",) if key in entry), "")
+    high = next(
+        (f"{sign} {entry[key]}" for key, sign in (("maximum", "≤"), ("exclusiveMaximum", "<")) if key in entry), ""
+    )
     return " ".join(filter(None, [text, ", ".join(filter(None, [low, high]))]))
 
 

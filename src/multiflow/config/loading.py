@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
-from multiflow.base.text import read_yaml
+from multiflow.base.text import read_json, read_yaml
 from multiflow.config.problems import problem_lines
 from multiflow.config.run import Config, merge
 
@@ -30,8 +30,11 @@ def check_files(paths: Iterable[str | Path]) -> None:
         InputError: a line for each such key of a file.
     """
     for path in map(Path, paths):
-        if path.suffix != ".json" and path.is_file():
-            read_yaml(path, "a configuration in YAML")
+        if path.is_file():
+            if path.suffix == ".json":
+                read_json(path, "a configuration in JSON")
+            else:
+                read_yaml(path, "a configuration in YAML")
 
 
 def load_config(values: Mapping[str, Any], source: str = "config") -> Config:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from multiflow.base.errors import InputError
+from multiflow.base.errors import InputError, permitted
 from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.file_names import PICTURES, similar_name, visible
 from multiflow.datasets.settings import Dataset
@@ -86,7 +86,8 @@ class DefectFolders:
     def _otherwise_written(self, source: Path) -> list[str]:
         """Problems of folders whose names differ from those that are read in capitals alone."""
         types = [folder.name for folder in _folders(source / "test") if folder.name != self.normal]
-        read = [source / "test" / self.normal, source / _MASKS, *(source / _MASKS / name for name in types)]
+        test, masks = source / "test", source / _MASKS
+        read = [test, test / self.normal, masks, *(masks / name for name in types)]
         return [
             f"{source}: expected the folder {folder.relative_to(source)}, found {near}; rename it"
             for folder in read
@@ -118,6 +119,7 @@ class DefectFolders:
                 anomaly_class=folder.name,
             )
 
+    @permitted()
     def _class_folder(self, root: Path, class_name: str) -> Path:
         """The folder of a class.
 
@@ -134,6 +136,10 @@ class DefectFolders:
                 "or dataset.root"
             )
         if not (source / "train" / self.normal).is_dir():
+            top = source / "train"
+            wrong = top / self.normal if top.is_dir() else top
+            if near := similar_name(wrong):
+                raise InputError(f"{source}: expected the folder {wrong.relative_to(source)}, found {near}; rename it")
             there = ", ".join(sorted(path.name for path in source.iterdir() if not path.name.startswith(".")))
             raise InputError(
                 f"{source}: expected the folders train/{self.normal} and test/<type of defect>, found "

@@ -64,7 +64,7 @@ def split_name(stem: str, cameras: Sequence[str]) -> tuple[str, str] | None:
         stem: the file's name without its suffix.
         cameras: names of cameras that are known besides ``C<n>``.
     """
-    names = "|".join(["C[0-9]+", *map(re.escape, sorted(cameras, key=len, reverse=True))])
+    names = "|".join([*map(re.escape, sorted(cameras, key=len, reverse=True)), "C[0-9]+"])
     found = [match for match in re.finditer(rf"(?=_({names})(?:_|$))", stem) if match.start() > 0]
     if not found:
         return None

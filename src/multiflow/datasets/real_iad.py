@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from multiflow.base.errors import InputError
+from multiflow.base.errors import InputError, permitted
 from multiflow.base.text import read_json
 from multiflow.datasets.contract import Findings, View
 from multiflow.datasets.file_names import split_name, visible
@@ -26,6 +26,7 @@ _SPLITS = ("train", "test")
 _RECORD_KEYS = ("category", "anomaly_class", "image_path", "mask_path")
 
 
+@permitted()
 def annotation_files(dataset: Dataset, root: Path, class_name: str) -> list[Path]:
     """The class's JSON file; some archives nest the folder in itself.
 
@@ -59,8 +60,10 @@ def missing_data(dataset: Dataset) -> list[str]:
             annotation_files(dataset, root, name)
         except InputError as error:
             problems |= dict.fromkeys(error.problems)
-    if root.is_dir():
+    try:
         problems |= dict.fromkeys(_missing_images(dataset, root))
+    except InputError as error:
+        problems |= dict.fromkeys(error.problems)
     return list(problems)
 
 
@@ -133,7 +136,10 @@ def _told_apart(views: list[View], dataset: Dataset, meta: dict[str, Any]) -> li
     ]
 
 
+@permitted()
 def _missing_images(dataset: Dataset, root: Path) -> list[str]:
+    if not root.is_dir():
+        return []
     images = root / dataset.image_folder
     return [] if images.is_dir() else [f"{images}: expected the images, found no folder; set dataset.image_folder"]
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from multiflow.base.settings import Precision
 
 if TYPE_CHECKING:  # the configuration reads this file at every start, and needs neither numpy nor torch
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from multiflow.base.settings import Block, Precision
+    from multiflow.base.settings import Block
     from multiflow.features.settings import Pretrained
     from multiflow.methods.work import Work
 
@@ -180,6 +182,10 @@ class Cost:
     map_bytes: float
     precision: Precision = "float32"
     alternatives: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision: expected one of {', '.join(get_args(Precision))}, found {self.precision}")
 
 
 @dataclass(frozen=True)

@@ -37,4 +37,8 @@ def ask(method: Method, hook: str, kind: type[Answer], *arguments: Any) -> Answe
         raise InputError(f"{place}: expected {kind.__name__}, it failed ({reason}); {remedy}") from error
     if not isinstance(found, kind) or isinstance(found, bool):
         raise InputError(f"{place}: expected {kind.__name__}, found {found!r:.60}; {remedy}")
+    texts = [*found, *found.values()] if isinstance(found, dict) else found if isinstance(found, tuple) else ()
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"{place}: expected texts, found {text!r:.60}; {remedy}")
     return found

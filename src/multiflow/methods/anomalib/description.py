@@ -37,10 +37,11 @@ def departures(settings: Settings) -> tuple[str, ...]:
     for name, value in own.items():
         default = _value(known[name].default)
         if _text(value) != _text(default):
-            usual = "the library has none" if default in ("", None) else f"the library's {_text(default)}"
+            usual = "the library's own choice" if default in ("", None) else f"the library's {_text(default)}"
             found.append(f"{name} {_text(value)} ({usual})")
     if settings.training.epochs is not None:
-        found.append(f"{settings.training.epochs} epochs in batches of {settings.training.batch_size} (not compared)")
+        epochs = f"{settings.training.epochs} epoch{'s' if settings.training.epochs != 1 else ''}"
+        found.append(f"{epochs} in batches of {settings.training.batch_size} (not compared)")
     found.append(f"whole pictures of {settings.image_size} px (not compared)")
     if settings.masks:
         found.append("scores in the foreground alone (everywhere)")

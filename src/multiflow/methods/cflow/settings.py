@@ -67,7 +67,10 @@ class Training(Block):
         1e-3, ge=0, le=1, description="Share of the learning rate at which the cosine would end."
     )
     warm_up_epochs: int = Field(
-        2, ge=0, description="First meta-epochs, in which the rate rises linearly from batch to batch; 0: none."
+        2,
+        ge=0,
+        description="First meta-epochs, in which the rate rises linearly from batch to batch to where the cosine then "
+        "is, which is next to nothing where there are no more `meta_epochs` than these; 0: none.",
     )
     warm_up_share: float = Field(0.1, gt=0, le=1, description="Share of the learning rate with which the rise begins.")
     coasting: bool = Field(

@@ -44,12 +44,8 @@ class ClscnfMethod:
         )
 
     def check_samples(self, settings: ClscnfSettings, samples: int, views: int, place: str) -> None:
-        """Refuse fewer images than a batch of the flows' training, and a folder without textures."""
-        from multiflow.methods.clscnf.synthetic.textures import find_textures
-
+        """Refuse fewer images than a batch of the flows' training."""
         settings.training.batches(samples * views, place)
-        if settings.synthesis.textures == "dtd":
-            find_textures(settings.synthesis, settings.image_size)
 
     def train(self, samples: Samples, settings: ClscnfSettings, seed: int, work: Work) -> Model:
         """Train classifier and flows; see :func:`multiflow.methods.clscnf.training.train_clscnf`."""

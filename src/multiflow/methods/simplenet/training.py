@@ -99,8 +99,11 @@ def truncated_loss(network: SimpleNet, rows: Tensor, training: Training, generat
 
 def _read(samples: Samples, work: Work) -> NDArray[np.uint8]:
     """All views of all samples, RGB [N V, S, S, 3]."""
-    pictures, progress = [], work.progress("read", len(samples), "samples")
-    for sample in samples:
-        pictures.append(sample.images)
+    pictures, progress = np.empty(0, np.uint8), work.progress("read", len(samples), "samples")
+    for index, sample in enumerate(samples):
+        images = sample.images
+        if index == 0:
+            pictures = np.empty((len(samples), *images.shape), np.uint8)
+        pictures[index] = images
         progress.step()
-    return np.concatenate(pictures)
+    return pictures.reshape(-1, *pictures.shape[2:])

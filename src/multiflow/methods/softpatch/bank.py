@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -52,7 +53,10 @@ def fill_bank(samples: Samples, settings: Settings, seed: int, work: Work) -> Mo
     settings.check(len(samples), samples.class_name)
     features = _read(samples, settings, work)
     scores = outlier_scores(features, settings, seed, work)
-    kept = scores <= np.quantile(scores, 1 - settings.noise_share)
+    # By rank: of patches that are equally unlike, as many are left out as the share says.
+    count = scores.size - math.ceil(settings.noise_share * scores.size)
+    most_alike = np.argsort(scores, axis=None, kind="stable")[:count]
+    kept = np.isin(np.arange(scores.size), most_alike).reshape(scores.shape)
     weights, patches = scores[kept], features[torch.from_numpy(kept)]
     del features
     if int(len(patches) * settings.coreset_share) == 0:

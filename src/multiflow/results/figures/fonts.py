@@ -31,8 +31,12 @@ def use_other_fonts(figure: Figure) -> str:
         path = max(fonts, key=lambda path: len(fonts[path] & missing))
         if not fonts[path] & missing:
             break
-        missing -= fonts.pop(path)
-        fontManager.addfont(path)
+        letters = fonts.pop(path)
+        try:
+            fontManager.addfont(path)
+        except (NotImplementedError, OSError, RuntimeError, ValueError):  # not every file of a font can be drawn with
+            continue
+        missing -= letters
         families.append(get_font(path).family_name)
     for text in texts:
         text.set_fontfamily([*text.get_fontfamily(), *families])
@@ -45,4 +49,5 @@ def _found(letters: set[str], path: str) -> set[str]:
         font = get_font(path)
     except (OSError, RuntimeError):
         return set()
-    return {letter for letter in letters if font.get_char_index(ord(letter))}
+    # Emoji fonts may hold pictures alone.
+    return {letter for letter in letters if font.scalable and font.get_char_index(ord(letter))}

@@ -160,7 +160,7 @@ def leave_out_of_compilation() -> None:
     """Let torch.compile run the functions of this module as they are.
 
     It gives the gradient of the replicate padding wrong strides, would trace the autograd Function under autocast, and
-    would not keep the tables. Said here and not by decorators, since those import the compiler in every job.
+    would not keep the tables. Said here and not by decorators, since those import the compiler in every scoring.
     """
     for function in (replicate_pad, message_sources, bias_matrix, fused_convolution):
         globals()[function.__name__] = torch.compiler.disable(function)
