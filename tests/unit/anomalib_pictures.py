@@ -1,4 +1,4 @@
-"""A small data set in MVTec AD's layout, and networks whose weights are made from a seed."""
+"""Small pictures of striped parts, and networks whose weights are made from a seed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import timm
 import torch
 from pictured_samples import PicturedSamples, right_half
-from PIL import Image
 
 from multiflow.base.weights import write_weights
 from multiflow.features.settings import Pretrained
 
-__all__ = ["made_weights", "striped_parts", "write_mvtec"]
+__all__ = ["made_weights", "striped_parts"]
 
 
 def striped_parts(count: int = 6, views: int = 1, size: int = 64, seed: int = 0, defects: int = 0) -> PicturedSamples:
@@ -26,20 +25,6 @@ def striped_parts(count: int = 6, views: int = 1, size: int = 64, seed: int = 0,
     if defects:
         values[-defects:, :, size // 4 : size // 2, size // 4 : size // 2] += 90
     return PicturedSamples(values.clip(0, 255).astype(np.uint8), shown=right_half)
-
-
-def write_mvtec(folder: Path, train: PicturedSamples, good: PicturedSamples, bad: PicturedSamples) -> None:
-    """Write a class ``part`` in MVTec AD's layout; the square of :func:`striped_parts` is its mask."""
-    for place, parts in (("train/good", train), ("test/good", good), ("test/square", bad)):
-        (folder / "part" / place).mkdir(parents=True)
-        for index, sample in enumerate(parts):
-            Image.fromarray(sample.images[0]).save(folder / "part" / place / f"{index:03}.png")
-    size = bad.values.shape[2]
-    mask = np.zeros((size, size), np.uint8)
-    mask[size // 4 : size // 2, size // 4 : size // 2] = 255
-    (folder / "part/ground_truth/square").mkdir(parents=True)
-    for index in range(len(bad)):
-        Image.fromarray(mask).save(folder / f"part/ground_truth/square/{index:03}_mask.png")
 
 
 def made_weights(folder: Path, networks: Sequence[Pretrained]) -> dict[str, Path]:
