@@ -178,6 +178,7 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
     profile = checkout.folder / "profiles/slurm/config.yaml"
     profile.write_text(profile.read_text().replace("gpu_model = None", 'gpu_model = "h100"'))
     checkout.write_config({"compute": {"device": "cpu"}}, "cpu.yaml")
+    checkout.write_config({"compute": {"workers": 1}}, "workers.yaml")
 
     def accepted(*more: str) -> set[str]:
         printed = checkout.run([*OVERLAYS, *more], "check_site").stdout
@@ -187,7 +188,7 @@ def test_a_run_on_cpus_stays_out_of_the_gpu_partition(cluster: Cluster, tmp_path
     jobs = {"render_class", "flip_views", "segment_foreground", "count_metrics"}
     jobs |= {"plot_class", "plot_training", "plot_metrics"}
     networks = {"extract_features", "train_model", "score_samples"}
-    on_gpus, on_cpus = accepted(), accepted("cpu.yaml")
+    on_gpus, on_cpus = accepted("workers.yaml"), accepted("cpu.yaml")
     assert {line for line in on_gpus if "h100" in line} == {
         f"{rule}: 1 GPU h100, {1 + (rule == 'extract_features')} CPU: gpu" for rule in networks
     }
