@@ -257,6 +257,22 @@ def test_a_key_that_snakemake_has_dropped_is_a_mistake(tmp_path: Path) -> None:
         check_files([twice])
 
 
+def test_a_key_that_was_added_reruns_nothing_while_it_has_its_default() -> None:
+    config = load_config(merged())
+    fast = load_config(merged("fast.yaml"))
+
+    def decided(config: Config) -> dict[str, Any]:
+        return json.loads(json.dumps(config.decided_by(config.experiment("multiflow"))))
+
+    def keys(value: Any) -> set[str]:
+        return {*value, *(key for own in value.values() for key in keys(own))} if isinstance(value, dict) else set()
+
+    added = {"channels_last", "draw_noise"}
+    assert keys(decided(config)) & added == set()
+    assert keys(decided(fast)) & added == added
+    assert decided(fast)["segmentation"]["channels_last"] is True
+
+
 def test_a_null_of_the_command_line_is_one() -> None:
     # As Snakemake reads `--config rendering=null 'dataset={flips: null}' 'experiments={self_attention: null}'`.
     given = {"rendering": "null", "dataset": {"root": "x", "flips": "null"}, "experiments": {"self_attention": "null"}}

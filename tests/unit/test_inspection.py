@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -695,6 +696,17 @@ def test_the_command_chooses_the_folder(
     for name in ("part7", "tuesday-part7"):
         assert f"results/inspection/thing/{name}: panel.png, score.json" in printed
         assert Path(f"results/inspection/thing/{name}/score.json").is_file()
+
+
+def test_an_inspection_that_was_stopped_goes_into_the_same_folder(
+    run: Path, part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inspect_part(model_of(run), sorted(part.iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr("multiflow.results.figures.part_panel.write_overlay", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_inspection(found, tmp_path / "out")
+    assert all(path.is_file() for path in write_inspection(found, tmp_path / "out"))
 
 
 def test_a_folder_that_is_given_loses_nothing_that_lies_there(run: Path, part: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
+    "ADDED",
     "NEUTRAL",
     "SCORING",
     "Block",
@@ -54,6 +55,10 @@ NEUTRAL: dict[str, Any] = {"decides": "nothing"}
 SCORING: dict[str, Any] = {"decides": "scores"}
 """``json_schema_extra`` of a method's field that changes its scores and not its training."""
 
+ADDED: dict[str, Any] = {"decides": "unless default"}
+"""``json_schema_extra`` of a field that was added later and whose default is what was done before: while it has that,
+what earlier versions have computed stays."""
+
 
 def _no_duplicates(values: list[Value]) -> list[Value]:
     duplicates = [str(value) for value, count in Counter(values).items() if count > 1]
@@ -87,14 +92,14 @@ def deciding(settings: BaseModel, what: Literal["training", "scores"] = "scores"
     """The settings that decide a result, as plain values that JSON can hold.
 
     Fields marked :data:`NEUTRAL` are left out, in nested blocks and mappings of blocks as well; for ``training`` those
-    marked :data:`SCORING`, too.
+    marked :data:`SCORING`, too; and those marked :data:`ADDED` that have their default.
     """
     left_out = {"nothing"} | ({"scores"} if what == "training" else set())
     values = settings.model_dump(mode="json")
     for name, field in type(settings).model_fields.items():
         marks = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         value = getattr(settings, name)
-        if marks.get("decides") in left_out:
+        if marks.get("decides") in left_out or (marks.get("decides") == "unless default" and value == field.default):
             del values[name]
         elif isinstance(value, BaseModel):
             values[name] = deciding(value, what)

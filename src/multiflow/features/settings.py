@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from multiflow.base.paths import PathText
-from multiflow.base.settings import NEUTRAL, Block, Sha256
+from multiflow.base.settings import ADDED, NEUTRAL, Block, Sha256
 
 __all__ = ["FeatureSet", "Pretrained"]
 
@@ -42,8 +42,12 @@ class FeatureSet(Pretrained):
     image_size: int = Field(768, ge=32, le=4096, description="Side of the square network input, px. Fidelity 22.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Type of the stored features.")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="In what the backbone computes: full float32, or automatic mixed precision (bfloat16)."
+        "float32",
+        description="In what the backbone computes: full float32, or automatic mixed precision (bfloat16).",
+        json_schema_extra=ADDED,
     )
     channels_last: bool = Field(
-        False, description="The backbone's weights, and on a GPU the pictures, lie in memory with channels last."
+        False,
+        description="The backbone's weights, and on a GPU the pictures, lie in memory with channels last.",
+        json_schema_extra=ADDED,
     )

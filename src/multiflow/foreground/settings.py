@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from multiflow.base.paths import PathText
-from multiflow.base.settings import NEUTRAL, SCORING, Block, Sha256
+from multiflow.base.settings import ADDED, NEUTRAL, SCORING, Block, Sha256, deciding
 
 __all__ = ["NETWORKS", "Foreground", "Segmentation"]
 
@@ -38,7 +38,9 @@ class Segmentation(Block):
     )
     test_time_flip: bool = Field(True, description="`mvanet` sees every image mirrored as well. Fidelity 26.")
     amp: bool = Field(False, description="Automatic mixed precision (bfloat16) of `mvanet`.")
-    channels_last: bool = Field(False, description="`mvanet`'s weights lie in memory with channels last.")
+    channels_last: bool = Field(
+        False, description="`mvanet`'s weights lie in memory with channels last.", json_schema_extra=ADDED
+    )
     batch_size: int = Field(
         1,
         ge=1,
@@ -61,10 +63,10 @@ class Segmentation(Block):
 
     def deciding(self, method: str) -> dict[str, Any]:
         """The settings that a stored segmentation of a method depends on, as plain values."""
-        unused = {"weights", "weights_sha256", "batch_size"}
+        unused = {"weights"}
         if method != "mvanet":
             unused |= {"test_time_scales", "test_time_flip", "amp", "channels_last"}
-        return self.model_dump(mode="json", exclude=unused)
+        return {name: value for name, value in deciding(self).items() if name not in unused}
 
 
 class Foreground(Block):

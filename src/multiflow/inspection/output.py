@@ -98,6 +98,9 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: expected a folder without files of another inspection, found {found}; change --output"
         )
+    # The record comes first: by it an inspection that was killed knows its own files.
+    with atomic_path(files[1]) as temporary:
+        temporary.write_text(json.dumps(inspection.describe(), indent=2) + "\n", encoding="utf-8")
     scored = inspection.scores.foreground
     maps = inspection.maps if scored is None else np.where(scored, inspection.maps, np.float32(np.nan))
     with atomic_path(files[2]) as temporary, open(temporary, "wb") as stream:
@@ -120,8 +123,6 @@ def write_inspection(inspection: Inspection, folder: Path) -> list[Path]:
     score = inspection.sample_scores[inspection.evaluation.sample_score]
     title = f"{inspection.recipe.class_name}: sample score {score:.3f}"
     draw_part(views, norm, title, inspection.comparison(), files[0])
-    with atomic_path(files[1]) as temporary:
-        temporary.write_text(json.dumps(inspection.describe(), indent=2) + "\n", encoding="utf-8")
     return files
 
 

@@ -53,6 +53,13 @@ class LevelEncoder(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
+    def prune(self) -> LevelEncoder:
+        """Drop what lies behind the last of the levels, where the network can; returns itself."""
+        network: Any = self.model
+        if hasattr(network, "prune_intermediate_layers"):
+            network.prune_intermediate_layers(sorted(self.levels))
+        return self
+
     def train(self, mode: bool = True) -> LevelEncoder:
         """Stay in evaluation mode: the encoder is frozen."""
         return super().train(False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +32,7 @@ class DefectClassifier(nn.Module):
 
     def __init__(self, encoder: LevelEncoder, settings: Classifier) -> None:
         super().__init__()
-        network: Any = encoder.model
-        if hasattr(network, "prune_intermediate_layers"):
-            network.prune_intermediate_layers(sorted(encoder.levels))
-        self.encoder = encoder
+        self.encoder = encoder.prune()
         wide = encoder.name.startswith("wide_resnet50")
         kind = ("bottleneck" if wide else "basic") if settings.decoder == "auto" else settings.decoder
         shallow, middle, deep = (shape[0] for shape in checked_shapes(encoder, _SMALLEST))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from multiflow.base.settings import NEUTRAL, Block, Precision
+from multiflow.base.settings import ADDED, NEUTRAL, Block, Precision
 from multiflow.methods.batches import count_batches
 from multiflow.methods.multiflow.camera_graph import Connections
 
@@ -136,6 +136,7 @@ class Training(Block):
         "cpu",
         description="Where noise is drawn: on the `cpu`, the same on every device, or on the `device` that trains, "
         "which has random numbers of its own but waits for no copy. On a CPU both are the same.",
+        json_schema_extra=ADDED,
     )
     compile: bool = Field(
         False,

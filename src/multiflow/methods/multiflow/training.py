@@ -74,19 +74,22 @@ class FlowTraining:
 
     def values(self) -> dict[str, Any]:
         """What it needs to go on, for a checkpoint."""
-        return {
+        found = {
             "flow": self.flow.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
-            "noise_generator": self._noise_generator.get_state(),
         }
+        if self._noise_generator is not self._generator:
+            found["noise_generator"] = self._noise_generator.get_state()
+        return found
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Go on from what :meth:`values` returned."""
         self.flow.load_state_dict(values["flow"])
         self._optimizer.load_state_dict(values["optimizer"])
         self._generator.set_state(values["generator"])
-        self._noise_generator.set_state(values["noise_generator"])
+        if self._noise_generator is not self._generator:
+            self._noise_generator.set_state(values["noise_generator"])
 
     def epoch(self) -> float:
         """Train on all samples once; returns the mean loss of the steps."""

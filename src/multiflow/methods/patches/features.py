@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,11 +34,7 @@ def create_patch_encoder(settings: PatchEncoder, weights: Mapping[str, Path], de
     Raises:
         InputError: the network can't be had, or has no such levels.
     """
-    encoder = create_encoder(settings, weights)
-    network: Any = encoder.model
-    if hasattr(network, "prune_intermediate_layers"):
-        network.prune_intermediate_layers(sorted(encoder.levels))
-    return encoder.to(device)
+    return create_encoder(settings, weights).prune().to(device)
 
 
 @torch.no_grad()

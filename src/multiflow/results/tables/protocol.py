@@ -53,9 +53,9 @@ def protocol_phrases(config: Config, name: str) -> dict[str, str]:
     reads = experiment.needs.foreground
     foreground = _foreground(experiment.foreground, config.segmentation) if reads else "not read"
     phrases["foreground"] = f"foreground: {foreground}"
-    for read in experiment.needs.features:
-        features = config.features[read]
-        phrases[f"features.{read}"] = f"features: {features.backbone} at {features.image_size} px"
+    read = [config.features[features] for features in experiment.needs.features]
+    if inputs := dict.fromkeys(f"{features.backbone} at {features.image_size} px" for features in read):
+        phrases["features"] = f"features: {', '.join(inputs)}"
     described = ask(experiment.method, "describe", dict, experiment.settings, len(config.dataset.cameras))
     if described is not None:
         phrases |= described
