@@ -120,6 +120,13 @@ def test_hdf5_ends_in_one_line_wherever_the_disk_is_full(tmp_path: Path) -> None
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_is_too_long_is_to_be_shortened(tmp_path: Path) -> None:
+    target = tmp_path / f"{250 * 'a'}.json"
+    with pytest.raises(InputError) as caught, atomic_path(target):
+        raise AssertionError("there is nothing to write to")
+    assert caught.value.problems == [f"{target}: cannot be written (File name too long); shorten its name"]
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").touch()  # a file where the folder belongs
     with pytest.raises(InputError) as caught, atomic_path(tmp_path / "models/a.h5"):

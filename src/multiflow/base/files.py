@@ -64,9 +64,9 @@ def _make(temporary: Path, target: Path) -> None:
     except OSError as error:
         if _full_disk(error) is not None:
             raise
-        raise InputError(
-            f"{target}: cannot be written ({error.strerror}); make {target.parent} a folder that can be written"
-        ) from error
+        too_long = error.errno == errno.ENAMETOOLONG
+        remedy = "shorten its name" if too_long else f"make {target.parent} a folder that can be written"
+        raise InputError(f"{target}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def _remove_left(target: Path) -> None:
