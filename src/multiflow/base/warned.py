@@ -39,7 +39,7 @@ class WarningCounter(logging.Handler):
 
 
 def logged_warnings(jobs: Iterable[Any], since: float) -> Iterator[str]:
-    """A line for every log with warnings of a job on a cluster, whose screen nobody sees.
+    """A line for each log with warnings of a job that ran on a cluster, since nobody sees its screen.
 
     Args:
         jobs: Snakemake's; those that ran on this machine have said their warnings there.
