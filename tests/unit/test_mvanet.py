@@ -110,9 +110,10 @@ def test_configuration_names_sizes_that_do_not_work() -> None:
 
 def test_settings_that_decide_are_those_of_the_method() -> None:
     assert set(Segmentation().deciding("threshold")) == {"image_size"}
-    assert set(Segmentation().deciding("mvanet")) == {
-        "image_size", "test_time_scales", "test_time_flip", "amp", "channels_last",
-    }  # fmt: skip
+    ours = {"image_size", "test_time_scales", "test_time_flip", "amp"}
+    assert set(Segmentation().deciding("mvanet")) == ours
+    assert set(Segmentation(channels_last=True).deciding("mvanet")) == ours | {"channels_last"}
+    assert set(Segmentation(channels_last=True).deciding("threshold")) == {"image_size"}
 
 
 def test_quadrants_and_tokens() -> None:
