@@ -21,6 +21,7 @@ from multiflow.methods.multiflow.checkpoint import from_model, to_model
 from multiflow.methods.multiflow.inputs import Scaling
 from multiflow.methods.multiflow.network import MultiFlow, anomaly_map, loss, model
 from multiflow.methods.multiflow.network.attention import EdgeAttention
+from multiflow.methods.multiflow.network.chunks import split_views
 from multiflow.methods.multiflow.network.coupling import CouplingBlock
 from multiflow.methods.multiflow.network.noise import condition_shape
 from multiflow.methods.multiflow.released import RELEASED, export_released
@@ -478,3 +479,22 @@ def test_what_a_gpu_repeats_in_the_backward_pass_is_what_a_cpu_keeps() -> None:
         gradients.append(torch.autograd.grad(maps.square().sum() - log_determinant.sum(), (output, gamma, half)))
     assert len(calls) == 1 + 2
     assert all(torch.equal(kept, again) for kept, again in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("fusion", ["conv2d", "cross_view_attention"])
+@pytest.mark.parametrize("together", [1, 2, 5])
+def test_views_in_chunks_give_the_same_bits(monkeypatch: pytest.MonkeyPatch, fusion: str, together: int) -> None:
+    flow = small_flow(channels=6, fusion=fusion)
+    features, condition = batch(flow)
+    results = []
+    for cache in (2**30, together * features[:, 0].nbytes):
+        monkeypatch.setattr("multiflow.methods.multiflow.network.chunks._CACHE", cache)
+        flow.zero_grad()
+        latents, log_determinant = flow(features, condition)
+        loss(latents, log_determinant).backward()
+        gradients = [parameter.grad for parameter in flow.parameters()]
+        with torch.no_grad():
+            restored = flow.inverse(latents, condition)
+        results.append([latents, log_determinant, restored, *gradients])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    assert len(split_views(features.transpose(0, 1))) == -(-5 // together)

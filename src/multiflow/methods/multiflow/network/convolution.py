@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -13,6 +13,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
 from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network.chunks import join_views
 
 __all__ = ["bias_matrix", "fused_convolution", "leave_out_of_compilation", "message_sources", "replicate_pad"]
 
@@ -83,29 +84,28 @@ class _FusedConvolution(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, maps: Tensor, bias: Tensor, padding: int, sources: Sources, *weights: Tensor
-    ) -> Tensor:
-        padded = replicate_pad(maps, padding)
-        inputs = _read(padded, sources)
+        ctx: FunctionCtx, maps: Tensor, bias: Tensor, padding: int, sources: Sources, together: int, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        inputs = _read(replicate_pad(maps, padding), sources, together)
         ctx.save_for_backward(maps, *weights)
-        ctx.padding = padding  # type: ignore[attr-defined]
-        ctx.sources = sources  # type: ignore[attr-defined]
-        return torch.stack([torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)])
+        ctx.padding, ctx.sources, ctx.together = padding, sources, together  # type: ignore[attr-defined]
+        outputs = [torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)]
+        return tuple(join_views(outputs[first : first + together]) for first in range(0, len(outputs), together))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         maps, *weights = ctx.saved_tensors  # type: ignore[attr-defined]
-        padding, sources = ctx.padding, ctx.sources  # type: ignore[attr-defined]
+        padding, sources, together = ctx.padding, ctx.sources, ctx.together  # type: ignore[attr-defined]
         padded = replicate_pad(maps, padding)
         padded_gradient = torch.zeros_like(padded)
         rows = padded_gradient.view(-1, padded[0, 0].numel())
         weight_gradients, bias_gradients = [], []
         # A view at a time, while its gradient is in the cache; it reads no source twice, so the sums have one order.
         for inputs, weight, view_gradient, index, scale in zip(
-            _read(padded, sources),
+            _read(padded, sources, together),
             weights,
-            gradient.contiguous(),
+            (view for chunk in gradients for view in chunk.contiguous()),
             sources.index.split(sources.sizes),
             sources.weight.split(sources.sizes),
             strict=True,
@@ -131,18 +131,24 @@ class _FusedConvolution(Function):
             maps_gradient = torch.ops.aten.replication_pad2d_backward(
                 padded_gradient.flatten(0, 1), maps.flatten(0, 1), [padding] * 4
             ).view(maps.shape)
-        return maps_gradient, torch.stack(bias_gradients), None, None, *weight_gradients
+        return maps_gradient, torch.stack(bias_gradients), None, None, None, *weight_gradients
 
 
-def _read(padded: Tensor, sources: Sources) -> list[Tensor]:
-    """Return per view its weighted sources, concatenated: ``[B, sources * C, H, W]``."""
+def _read(padded: Tensor, sources: Sources, together: int) -> Iterator[Tensor]:
+    """Yield for each view its weighted sources, concatenated: ``[B, sources * C, H, W]``."""
     _, batch, _, height, width = padded.shape
-    rows = padded.view(-1, padded[0, 0].numel()).index_select(0, sources.index).mul_(sources.weight)
-    return [part.view(batch, -1, height, width) for part in torch.split(rows, sources.sizes)]
+    rows = padded.view(-1, padded[0, 0].numel())
+    chunks = [sources.sizes[first : first + together] for first in range(0, len(sources.sizes), together)]
+    totals = [sum(sizes) for sizes in chunks]
+    for sizes, index, weight in zip(chunks, sources.index.split(totals), sources.weight.split(totals), strict=True):
+        read = rows.index_select(0, index).mul_(weight)
+        yield from (part.view(batch, -1, height, width) for part in read.split(sizes))
 
 
-def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources) -> Tensor:
-    """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to ``[V, B, O, H, W]``.
+def fused_convolution(
+    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources, together: int
+) -> tuple[Tensor, ...]:
+    """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to chunks of ``[V, B, O, H, W]``.
 
     Args:
         maps: the sources, see `message_sources`.
@@ -150,9 +156,10 @@ def fused_convolution(maps: Tensor, weights: Sequence[Tensor], bias: Tensor, pad
         bias: ``[V, O]``.
         padding: replicate padding, k // 2.
         sources: which of the maps each view reads.
+        together: views of a chunk of the output.
     """
-    output: Tensor = _FusedConvolution.apply(maps.contiguous(), bias, padding, sources, *weights)
-    return output
+    outputs: tuple[Tensor, ...] = _FusedConvolution.apply(maps.contiguous(), bias, padding, sources, together, *weights)
+    return outputs
 
 
 @cache

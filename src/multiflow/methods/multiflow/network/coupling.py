@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -57,30 +58,38 @@ class CouplingBlock(nn.Module):
             for half in (0, 1)
         )
 
-    def forward(self, maps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the transformed maps and the log-determinant: ``[V, B, C, H, W]``, ``[V, B, H, W]``."""
-        halves = list(torch.split(maps, self.sizes, dim=2))
+    def forward(self, maps: Sequence[Tensor], condition: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the transformed maps and the log-determinants: ``[V, B, C, H, W]``, ``[V, B, H, W]``, in chunks."""
+        halves = self._split(maps)
         # The elementwise part is costly to keep, and cheap to repeat in the backward pass, but not on a CPU.
-        transform = self._transform if maps.device.type == "cpu" else self._transform_again
+        transform = self._transform if maps[0].device.type == "cpu" else self._transform_again
         log_determinants = []
         for half in self.order:
             network = cast(StNetwork, self.networks[half])
-            output = network(halves[1 - half], condition)
-            halves[half], log_determinant = transform(output, network.gamma, halves[half])
-            log_determinants.append(log_determinant)
-        maps = torch.cat(halves, dim=2)
+            outputs = network(halves[1 - half], condition)
+            gammas = network.gamma.split(len(maps[0]))
+            transformed = [transform(*chunk) for chunk in zip(outputs, gammas, halves[half], strict=True)]
+            halves[half] = [chunk for chunk, _ in transformed]
+            log_determinants.append([log_determinant for _, log_determinant in transformed])
+        joined = [torch.cat(chunks, dim=2) for chunks in zip(*halves, strict=True)]
         if self.output_limit is not None:
-            maps = maps.clamp(-self.output_limit, self.output_limit)
-        return maps, log_determinants[0] + log_determinants[1]
+            joined = [chunk.clamp(-self.output_limit, self.output_limit) for chunk in joined]
+        return joined, [first + second for first, second in zip(*log_determinants, strict=True)]
 
-    def inverse(self, maps: Tensor, condition: Tensor | None) -> Tensor:
-        """Return the maps whose transformation was given, as long as that wasn't clamped."""
-        halves = list(torch.split(maps, self.sizes, dim=2))
+    def inverse(self, maps: Sequence[Tensor], condition: Tensor | None) -> list[Tensor]:
+        """Return the maps whose transformation was given, as long as that wasn't clamped, in chunks."""
+        halves = self._split(maps)
         for half in reversed(self.order):
             network = cast(StNetwork, self.networks[half])
-            log_scale, shift = self._scale_and_shift(network(halves[1 - half], condition), network.gamma)
-            halves[half] = (halves[half] - shift) * (-log_scale).exp()
-        return torch.cat(halves, dim=2)
+            outputs = network(halves[1 - half], condition)
+            for chunk, gamma in enumerate(network.gamma.split(len(maps[0]))):
+                log_scale, shift = self._scale_and_shift(outputs[chunk], gamma)
+                halves[half][chunk] = (halves[half][chunk] - shift) * (-log_scale).exp()
+        return [torch.cat(chunks, dim=2) for chunks in zip(*halves, strict=True)]
+
+    def _split(self, maps: Sequence[Tensor]) -> list[list[Tensor]]:
+        """Both halves of all chunks."""
+        return [list(chunks) for chunks in zip(*(chunk.split(self.sizes, dim=2) for chunk in maps), strict=True)]
 
     def _transform(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(output, gamma)

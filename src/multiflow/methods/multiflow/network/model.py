@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from multiflow.base.errors import InputError
 from multiflow.methods.multiflow.camera_graph import CameraGraph
+from multiflow.methods.multiflow.network.chunks import join_chunks, split_views
 from multiflow.methods.multiflow.network.convolution import leave_out_of_compilation
 from multiflow.methods.multiflow.network.coupling import CouplingBlock
 from multiflow.methods.multiflow.network.noise import condition_shape
@@ -84,23 +86,21 @@ class MultiFlow(nn.Module):
             InputError: features or a condition that this flow can't take.
         """
         self._check(features, condition)
-        maps = features.transpose(0, 1)
-        log_determinant: Tensor | None = None
+        maps = split_views(features.transpose(0, 1))
+        log_determinants: Sequence[Tensor] | None = None
         for permutation, coupling in zip(self.permutations, self.couplings, strict=True):
-            maps, block_log_determinant = coupling(_permute(maps, permutation), condition)
-            log_determinant = (
-                block_log_determinant if log_determinant is None else log_determinant + block_log_determinant
-            )
-        assert log_determinant is not None
-        return maps.transpose(0, 1), log_determinant.transpose(0, 1)
+            maps, terms = coupling(_permute(maps, permutation), condition)
+            log_determinants = terms if log_determinants is None else list(map(torch.add, log_determinants, terms))
+        assert log_determinants is not None
+        return join_chunks(maps).transpose(0, 1), join_chunks(log_determinants).transpose(0, 1)
 
     def inverse(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the features of the given latents, ``[B, V, C, H, W]``; the condition as in `forward`."""
         self._check(latents, condition)
-        maps = latents.transpose(0, 1)
+        maps = split_views(latents.transpose(0, 1))
         for permutation, coupling in zip(self.permutations.flip(0), reversed(self.couplings), strict=True):
             maps = _permute(cast(CouplingBlock, coupling).inverse(maps, condition), permutation.argsort(dim=1))
-        return maps.transpose(0, 1)
+        return join_chunks(maps).transpose(0, 1)
 
     def condition_of_test_time(self, features: Tensor) -> Tensor | None:
         """Return the condition for scoring: zero, a value never seen in training, as in the released code."""
@@ -137,8 +137,12 @@ class MultiFlow(nn.Module):
             raise InputError(f"flow: expected a condition {list(shape)}, found {list(condition.shape)}")
 
 
-def _permute(maps: Tensor, permutation: Tensor) -> Tensor:
-    """Reorder the channels of each view: ``[V, B, C, H, W]`` by ``[V, C]``."""
+def _permute(maps: Sequence[Tensor], permutation: Tensor) -> list[Tensor]:
+    """Reorder the channels of each view: chunks of ``[V, B, C, H, W]`` by ``[V, C]``."""
+    return list(map(_permute_chunk, maps, permutation.split(len(maps[0]))))
+
+
+def _permute_chunk(maps: Tensor, permutation: Tensor) -> Tensor:
     views, batch, channels = maps.shape[:3]
     first = torch.arange(0, views * batch * channels, channels, device=maps.device).view(views, batch, 1)
     rows = (first + permutation[:, None]).flatten()

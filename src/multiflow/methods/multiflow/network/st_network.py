@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from multiflow.methods.multiflow.camera_graph import CameraGraph
 from multiflow.methods.multiflow.network import convolution
 from multiflow.methods.multiflow.network.attention import EdgeAttention
+from multiflow.methods.multiflow.network.chunks import single_views
 from multiflow.methods.multiflow.settings import Network
 
 __all__ = ["StNetwork"]
@@ -71,19 +74,19 @@ class StNetwork(nn.Module):
         for parameter in (*self.out_weights, self.out_biases):
             nn.init.uniform_(parameter, -out_bound, out_bound, generator=generator)
 
-    def forward(self, half: Tensor, condition: Tensor | None) -> Tensor:
-        """Return the output before its scaling by gamma: ``[V, B, C, H, W]`` to ``[V, B, O, H, W]``.
+    def forward(self, halves: Sequence[Tensor], condition: Tensor | None) -> Sequence[Tensor]:
+        """Return the output before its scaling by gamma: chunks of ``[V, B, C, H, W]`` to ``[V, B, O, H, W]``.
 
         Args:
-            half: the channels read.
+            halves: the channels read, in chunks of views.
             condition: ``[B, 1, H, W]``, the same for all views, or ``[B, V, K, H, W]``, one per view.
         """
+        together = len(halves[0])
         if condition is not None:
-            per_view = (
-                condition.transpose(0, 1) if condition.ndim == 5 else condition.expand(len(half), *condition.shape)
-            )
-            half = torch.cat([half, per_view], dim=2)
-        padded = convolution.replicate_pad(half, self.padding)
+            shared = condition.ndim == 4
+            per_view = condition.expand(self.graph.views, *condition.shape) if shared else condition.transpose(0, 1)
+            halves = [torch.cat(parts, dim=2) for parts in zip(halves, per_view.split(together), strict=True)]
+        padded = [view for half in halves for view in single_views(convolution.replicate_pad(half, self.padding))]
         # One convolution per view: on the CPU faster than a grouped one (benchmarks/training_step.py).
         maps = torch.stack(
             [
@@ -101,6 +104,7 @@ class StNetwork(nn.Module):
             biases.to(dtype),
             self.padding,
             convolution.message_sources(self.graph, self.attention is not None, maps.shape[1], dtype, device),
+            together,
         )
 
     def extra_repr(self) -> str:
