@@ -378,6 +378,16 @@ def test_an_experiment_is_compared_with_the_reference_of_its_table_else_with_the
     assert wrong["noise_none"] == "multiflow"
 
 
+def test_a_long_name_of_an_experiment_is_on_the_sheet(drawn: list[Figure]) -> None:
+    run = context()
+    name = "an_experiment_that_its_author_named_at_length_and_in_full"
+    plot_ablations(measured(), replace(run, experiments={**run.experiments, name: run.experiments["noise_none"]}))
+    (figure,) = drawn
+    texts = figure.axes[0].texts
+    assert name in [text.get_text() for text in texts]
+    assert min(text.get_window_extent().x0 for text in texts) > 0
+
+
 def test_what_an_experiment_changes_is_told_by_facts_and_by_the_parts_of_phrases_that_differ() -> None:
     run = context()
     assert changes("self_attention", "multiflow", run) == "fusion: self attention"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
-from multiflow.results.figures.canvas import BETTER, GREY, WORSE, Sheet, figure_style, save_figure, say
+from multiflow.results.figures.canvas import BETTER, GREY, WORSE, Sheet, figure_style, save_figure, say, text_width
 from multiflow.results.tables import AblationTest, Results, TableContext, compare_ablations, metric_heading
 from multiflow.results.tables.method_ranks import RANKED_METRICS
 from multiflow.results.tables.significance import LEVEL
@@ -77,21 +77,22 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
     }
     count = max(len(rows), 1)
     height = _ROW + _LINE * max(0, *(len(lines) - 2 for lines in texts.values()), 0)
-    sheet = Sheet(_LEFT + len(RANKED_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
     references = list(dict.fromkeys(rows.values()))
     other = references[0] if len(references) == 1 else "the experiment in brackets"
+    headings = [name if len(references) == 1 else f"{name} ({of})" for name, of in rows.items()]
+    left = max([_LEFT, *(text_width(heading) + 0.04 * _WIDTH + 0.1 for heading in headings)])
+    sheet = Sheet(left + len(RANKED_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
     sheet.text(0.1, 0.1, f"Difference to {other}, paired by class", fontsize=10, weight="bold")
     results, classes = Results(metrics), len(context.classes)
     tests = compare_ablations(metrics, context)
     for index, metric in enumerate(RANKED_METRICS):
-        axes = sheet.axes(_LEFT + index * (_WIDTH + _GAP), _TOP, _WIDTH, count * height)
+        axes = sheet.axes(left + index * (_WIDTH + _GAP), _TOP, _WIDTH, count * height)
         axes.set_title(metric_heading(metric), pad=4)
         axes.set(ylim=(count - 0.5, -0.5), xlabel="percentage points")
         axes.set_yticks([])
         if index == 0:
-            for place, (name, of) in enumerate(rows.items()):
-                heading = name if len(references) == 1 else f"{name} ({of})"
-                _write_name(axes, place, heading, texts[name])
+            for place, (heading, lines) in enumerate(zip(headings, texts.values(), strict=True)):
+                _write_name(axes, place, heading, lines)
         differences = [results.paired_differences(name, of, metric) for name, of in rows.items()]
         verdicts = {(test.experiment, test.reference): test.verdict for test in tests if test.metric == metric}
         _draw_panel(axes, differences, [verdicts.get(row) for row in rows.items()], classes)

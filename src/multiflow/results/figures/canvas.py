@@ -12,6 +12,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from multiflow.base.files import atomic_path
 from multiflow.results.figures.fonts import use_other_fonts
@@ -32,6 +34,7 @@ __all__ = [
     "figure_style",
     "save_figure",
     "say",
+    "text_width",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -112,6 +115,12 @@ class Sheet:
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """Write a text whose upper left corner is here; ``style`` as for Matplotlib's texts."""
         self.figure.text(left / self.width, 1 - top / self.height, text, **({"ha": "left", "va": "top"} | style))
+
+
+def text_width(text: str) -> float:
+    """Inches of a line of text in the style's own size."""
+    drawn = TextPath((0, 0), text, size=matplotlib.rcParams["font.size"], prop=FontProperties())
+    return float(drawn.get_extents().width) / 72
 
 
 def say(axes: Axes, text: str) -> None:
