@@ -23,6 +23,7 @@ __all__ = ["changes", "compared_experiments", "plot_ablations"]
 _WIDTH, _LEFT, _GAP, _TOP, _BOTTOM = 2.1, 2.25, 0.18, 0.95, 0.55
 _ROW, _LINE = 0.45, 0.115  # inches of a row that has two lines of changes, and of a further line
 _WRAP, _LINES = 38, 4  # characters, lines
+_MARGIN, _NAME_GAP = 0.1, 0.04  # inches left of the longest name; right of a name, in widths of a panel
 _COLORS = {"better": BETTER, "worse": WORSE}
 
 
@@ -80,9 +81,9 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
     references = list(dict.fromkeys(rows.values()))
     other = references[0] if len(references) == 1 else "the experiment in brackets"
     headings = [name if len(references) == 1 else f"{name} ({of})" for name, of in rows.items()]
-    left = max([_LEFT, *(text_width(heading) + 0.04 * _WIDTH + 0.1 for heading in headings)])
+    left = max([_LEFT, *(_MARGIN + text_width(heading) + _NAME_GAP * _WIDTH for heading in headings)])
     sheet = Sheet(left + len(RANKED_METRICS) * (_WIDTH + _GAP), _TOP + count * height + _BOTTOM)
-    sheet.text(0.1, 0.1, f"Difference to {other}, paired by class", fontsize=10, weight="bold")
+    sheet.text(_MARGIN, 0.1, f"Difference to {other}, paired by class", fontsize=10, weight="bold")
     results, classes = Results(metrics), len(context.classes)
     tests = compare_ablations(metrics, context)
     for index, metric in enumerate(RANKED_METRICS):
@@ -96,7 +97,7 @@ def plot_ablations(metrics: DataFrame, context: TableContext, *paths: Path) -> N
         differences = [results.paired_differences(name, of, metric) for name, of in rows.items()]
         verdicts = {(test.experiment, test.reference): test.verdict for test in tests if test.metric == metric}
         _draw_panel(axes, differences, [verdicts.get(row) for row in rows.items()], classes)
-    sheet.text(0.1, 0.36, _note(tests, classes) if rows else "The run has no other experiment.", color=GREY)
+    sheet.text(_MARGIN, 0.36, _note(tests, classes) if rows else "The run has no other experiment.", color=GREY)
     save_figure(sheet.figure, *paths)
 
 
@@ -152,5 +153,5 @@ def _draw_panel(
 def _write_name(axes: Axes, row: int, name: str, lines: Sequence[str]) -> None:
     """An experiment's name, and below it what it changes."""
     place = axes.get_yaxis_transform()
-    axes.text(-0.04, row - 0.06, name, transform=place, ha="right", va="bottom" if lines else "center")
-    axes.text(-0.04, row - 0.02, "\n".join(lines), transform=place, ha="right", va="top", fontsize=6.5, color=GREY)
+    axes.text(-_NAME_GAP, row - 0.06, name, transform=place, ha="right", va="bottom" if lines else "center")
+    axes.text(-_NAME_GAP, row - 0.02, "\n".join(lines), transform=place, ha="right", va="top", fontsize=6.5, color=GREY)

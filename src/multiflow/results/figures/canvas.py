@@ -118,7 +118,7 @@ class Sheet:
 
 
 def text_width(text: str) -> float:
-    """Inches of a line of text in the style's own size."""
+    """Inches of a line of text in the style's own size, inside of :func:`figure_style`."""
     drawn = TextPath((0, 0), text, size=matplotlib.rcParams["font.size"], prop=FontProperties())
     return float(drawn.get_extents().width) / 72
 

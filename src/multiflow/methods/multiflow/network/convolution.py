@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ __all__ = ["bias_matrix", "fused_convolution", "leave_out_of_compilation", "mess
 
 
 def replicate_pad(maps: Tensor, padding: int) -> Tensor:
-    """Pad the last two dimensions of a contiguous ``[V, B, C, H, W]`` by repeating the border."""
+    """Pad the last two dimensions of ``[V, B, C, H, W]`` by repeating the border."""
     if padding == 0:
         return maps
     views, batch, channels, height, width = maps.shape
@@ -84,26 +85,33 @@ class _FusedConvolution(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, maps: Tensor, bias: Tensor, padding: int, sources: Sources, together: int, *weights: Tensor
+        ctx: FunctionCtx,
+        maps: Tensor,
+        bias: Tensor,
+        padding: int,
+        sources: Sources,
+        views_per_chunk: int,
+        *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        inputs = _read(replicate_pad(maps, padding), sources, together)
+        inputs = _read(replicate_pad(maps, padding), sources, views_per_chunk)
         ctx.save_for_backward(maps, *weights)
-        ctx.padding, ctx.sources, ctx.together = padding, sources, together  # type: ignore[attr-defined]
-        outputs = [torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True)]
-        return tuple(join_views(outputs[first : first + together]) for first in range(0, len(outputs), together))
+        ctx.padding, ctx.sources, ctx.views_per_chunk = padding, sources, views_per_chunk  # type: ignore[attr-defined]
+        outputs = (torch.conv2d(*arguments) for arguments in zip(inputs, weights, bias, strict=True))
+        chunks = iter(lambda: list(islice(outputs, views_per_chunk)), [])
+        return tuple(map(join_views, chunks))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         maps, *weights = ctx.saved_tensors  # type: ignore[attr-defined]
-        padding, sources, together = ctx.padding, ctx.sources, ctx.together  # type: ignore[attr-defined]
+        padding, sources, views_per_chunk = ctx.padding, ctx.sources, ctx.views_per_chunk  # type: ignore[attr-defined]
         padded = replicate_pad(maps, padding)
         padded_gradient = torch.zeros_like(padded)
         rows = padded_gradient.view(-1, padded[0, 0].numel())
         weight_gradients, bias_gradients = [], []
         # A view at a time, while its gradient is in the cache; it reads no source twice, so the sums have one order.
         for inputs, weight, view_gradient, index, scale in zip(
-            _read(padded, sources, together),
+            _read(padded, sources, views_per_chunk),
             weights,
             (view for chunk in gradients for view in chunk.contiguous()),
             sources.index.split(sources.sizes),
@@ -134,11 +142,11 @@ class _FusedConvolution(Function):
         return maps_gradient, torch.stack(bias_gradients), None, None, None, *weight_gradients
 
 
-def _read(padded: Tensor, sources: Sources, together: int) -> Iterator[Tensor]:
-    """Yield for each view its weighted sources, concatenated: ``[B, sources * C, H, W]``."""
+def _read(padded: Tensor, sources: Sources, views_per_chunk: int) -> Iterator[Tensor]:
+    """Yield for each view its weighted sources of ``[S, B, C, H, W]``, concatenated: ``[B, sources * C, H, W]``."""
     _, batch, _, height, width = padded.shape
     rows = padded.view(-1, padded[0, 0].numel())
-    chunks = [sources.sizes[first : first + together] for first in range(0, len(sources.sizes), together)]
+    chunks = [sources.sizes[first : first + views_per_chunk] for first in range(0, len(sources.sizes), views_per_chunk)]
     totals = [sum(sizes) for sizes in chunks]
     for sizes, index, weight in zip(chunks, sources.index.split(totals), sources.weight.split(totals), strict=True):
         read = rows.index_select(0, index).mul_(weight)
@@ -146,7 +154,7 @@ def _read(padded: Tensor, sources: Sources, together: int) -> Iterator[Tensor]:
 
 
 def fused_convolution(
-    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources, together: int
+    maps: Tensor, weights: Sequence[Tensor], bias: Tensor, padding: int, sources: Sources, views_per_chunk: int
 ) -> tuple[Tensor, ...]:
     """Convolve each view's sources, ``[S, B, C, H, W]``, with its own kernel to chunks of ``[V, B, O, H, W]``.
 
@@ -156,9 +164,11 @@ def fused_convolution(
         bias: ``[V, O]``.
         padding: replicate padding, k // 2.
         sources: which of the maps each view reads.
-        together: views of a chunk of the output.
+        views_per_chunk: views of a chunk of the output.
     """
-    outputs: tuple[Tensor, ...] = _FusedConvolution.apply(maps.contiguous(), bias, padding, sources, together, *weights)
+    outputs: tuple[Tensor, ...] = _FusedConvolution.apply(
+        maps.contiguous(), bias, padding, sources, views_per_chunk, *weights
+    )
     return outputs
 
 

@@ -82,9 +82,8 @@ class CouplingBlock(nn.Module):
         for half in reversed(self.order):
             network = cast(StNetwork, self.networks[half])
             outputs = network(halves[1 - half], condition)
-            for chunk, gamma in enumerate(network.gamma.split(len(maps[0]))):
-                log_scale, shift = self._scale_and_shift(outputs[chunk], gamma)
-                halves[half][chunk] = (halves[half][chunk] - shift) * (-log_scale).exp()
+            gammas = network.gamma.split(len(maps[0]))
+            halves[half] = [self._restore(*chunk) for chunk in zip(outputs, gammas, halves[half], strict=True)]
         return [torch.cat(chunks, dim=2) for chunks in zip(*halves, strict=True)]
 
     def _split(self, maps: Sequence[Tensor]) -> list[list[Tensor]]:
@@ -92,8 +91,14 @@ class CouplingBlock(nn.Module):
         return [list(chunks) for chunks in zip(*(chunk.split(self.sizes, dim=2) for chunk in maps), strict=True)]
 
     def _transform(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """The transformed half ``[v, B, C, H, W]`` of a chunk and its log-determinant ``[v, B, H, W]``."""
         log_scale, shift = self._scale_and_shift(output, gamma)
         return half * log_scale.exp() + shift, log_scale.sum(dim=2)
+
+    def _restore(self, output: Tensor, gamma: Tensor, half: Tensor) -> Tensor:
+        """The half whose transformation is given."""
+        log_scale, shift = self._scale_and_shift(output, gamma)
+        return (half - shift) * (-log_scale).exp()
 
     def _transform_again(self, output: Tensor, gamma: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         """The same, computed once more in the backward pass in place of being kept."""

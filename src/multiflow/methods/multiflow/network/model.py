@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, cast
 
 import numpy as np
@@ -87,12 +88,12 @@ class MultiFlow(nn.Module):
         """
         self._check(features, condition)
         maps = split_views(features.transpose(0, 1))
-        log_determinants: Sequence[Tensor] | None = None
+        log_determinants = []
         for permutation, coupling in zip(self.permutations, self.couplings, strict=True):
             maps, terms = coupling(_permute(maps, permutation), condition)
-            log_determinants = terms if log_determinants is None else list(map(torch.add, log_determinants, terms))
-        assert log_determinants is not None
-        return join_chunks(maps).transpose(0, 1), join_chunks(log_determinants).transpose(0, 1)
+            log_determinants.append(terms)
+        totals = [reduce(torch.add, terms) for terms in zip(*log_determinants, strict=True)]
+        return join_chunks(maps).transpose(0, 1), join_chunks(totals).transpose(0, 1)
 
     def inverse(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the features of the given latents, ``[B, V, C, H, W]``; the condition as in `forward`."""
@@ -139,10 +140,12 @@ class MultiFlow(nn.Module):
 
 def _permute(maps: Sequence[Tensor], permutation: Tensor) -> list[Tensor]:
     """Reorder the channels of each view: chunks of ``[V, B, C, H, W]`` by ``[V, C]``."""
-    return list(map(_permute_chunk, maps, permutation.split(len(maps[0]))))
+    permutations = permutation.split(len(maps[0]))
+    return [_permute_chunk(*chunk) for chunk in zip(maps, permutations, strict=True)]
 
 
 def _permute_chunk(maps: Tensor, permutation: Tensor) -> Tensor:
+    """Reorder the channels of each view of one chunk."""
     views, batch, channels = maps.shape[:3]
     first = torch.arange(0, views * batch * channels, channels, device=maps.device).view(views, batch, 1)
     rows = (first + permutation[:, None]).flatten()

@@ -81,17 +81,18 @@ class StNetwork(nn.Module):
             halves: the channels read, in chunks of views.
             condition: ``[B, 1, H, W]``, the same for all views, or ``[B, V, K, H, W]``, one per view.
         """
-        together = len(halves[0])
+        views_per_chunk = len(halves[0])
         if condition is not None:
             shared = condition.ndim == 4
             per_view = condition.expand(self.graph.views, *condition.shape) if shared else condition.transpose(0, 1)
-            halves = [torch.cat(parts, dim=2) for parts in zip(halves, per_view.split(together), strict=True)]
-        padded = [view for half in halves for view in single_views(convolution.replicate_pad(half, self.padding))]
+            halves = [torch.cat(parts, dim=2) for parts in zip(halves, per_view.split(views_per_chunk), strict=True)]
+        padded = [convolution.replicate_pad(half, self.padding) for half in halves]
+        views = [view for half in padded for view in single_views(half)]
         # One convolution per view: on the CPU faster than a grouped one (benchmarks/training_step.py).
         maps = torch.stack(
             [
                 torch.conv2d(view, weight, bias)
-                for view, weight, bias in zip(padded, self.in_weights, self.in_bias, strict=True)
+                for view, weight, bias in zip(views, self.in_weights, self.in_bias, strict=True)
             ]
         ).relu()
         sources = maps if self.attention is None else torch.cat([maps, self.attention(maps)])
@@ -104,7 +105,7 @@ class StNetwork(nn.Module):
             biases.to(dtype),
             self.padding,
             convolution.message_sources(self.graph, self.attention is not None, maps.shape[1], dtype, device),
-            together,
+            views_per_chunk,
         )
 
     def extra_repr(self) -> str:
