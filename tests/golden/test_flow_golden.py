@@ -170,7 +170,9 @@ def test_forward_and_gradients(name: str, dtype: torch.dtype) -> None:
     assert flow.permutations.tolist() == [data[f"perm/{k}"].tolist() for k in range(len(flow.couplings))]
     block_outputs: list[tuple[Tensor, Tensor]] = []
     for coupling in flow.couplings:
-        coupling.register_forward_hook(lambda _module, _inputs, output: block_outputs.append(output))
+        coupling.register_forward_hook(
+            lambda _module, _inputs, output: block_outputs.append(tuple(map(torch.cat, output)))
+        )
     for mode in data.modes():
         block_outputs.clear()
         flow.zero_grad()
