@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,27 @@ def test_seeds_that_are_submitted_together_start_less_often() -> None:
     assert "each job alone: 4,890 submissions" in line
     # 30 classes: 3 stations before, a submission of each of 11 experiments, and one that counts its metrics.
     assert "together (`group_seeds`): 750 submissions" in line
+
+
+def test_seeds_of_one_job_start_once_and_are_otherwise_the_same_work() -> None:
+    alone, together = plan(paper()), plan(paper(seeds_together=[0, 1, 2]))
+    assert counts(paper(seeds_together=[0, 1, 2]))["train_seeds"] == 300
+    jobs = [job for job in together if job.rule in ("train_model", "train_seeds")]
+    assert Counter(job.rule for job in jobs) == {"train_seeds": 300, "train_model": 600}
+    single = [job for job in alone if job.rule == "train_model"]
+    for value in ("seconds", "stored", "floor", "seeds"):
+        assert sum(getattr(job, value) for job in jobs) == pytest.approx(sum(getattr(job, value) for job in single))
+    hours = [float(re.search(r"submissions, ([\d.]+) GPU-hours", render_plan(config))[1])  # type: ignore[index]
+             for config in (paper(), paper(seeds_together=[0, 1, 2, 3, 4]))]  # fmt: skip
+    # 1,200 starts less: of a process 3.5 s, of CUDA 3 s, of a submission 2.8 s.
+    assert hours[0] - hours[1] == pytest.approx(1200 * 9.3 / 3600, abs=0.1)
+    # What one table shows brings the job of all its seeds.
+    one = plan(paper(seeds_together=[0, 1]), runs=[("multiflow", "pcb", 1)])
+    assert [job.seeds for job in one if job.rule == "train_seeds"] == [2]
+    text = [render_plan(paper(seeds_together=seeds)) for seeds in ([], [0, 1])]
+    checkpoints = [line for line in "".join(text).splitlines() if "keeps a checkpoint" in line]
+    assert len(checkpoints) == 2
+    assert len(set(checkpoints)) == 1
 
 
 def test_what_is_not_kept_needs_no_room() -> None:

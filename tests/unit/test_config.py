@@ -194,6 +194,21 @@ def test_experiments_that_differ_after_the_training_share_a_model() -> None:
     assert alone.trained_as("background_ignored", "usb", 1) == "background_ignored"
 
 
+def test_one_job_trains_seeds_that_are_all_an_experiments_own() -> None:
+    paper = {"seeds_together": [0, 1]}
+    config = load_config(merged() | paper)
+    assert config.trained_together("multiflow") == [0, 1]
+    assert config.trained_together("background_ignored") == [], "it trains nothing"
+    assert load_config(merged()).trained_together("multiflow") == []
+    fewer = merged() | paper
+    for name, seeds in (("multiflow", [1, 2]), ("noise_none", [2, 1, 0])):
+        fewer["experiments"][name] = {**fewer["experiments"][name], "seeds": seeds}
+    config = load_config(fewer)
+    assert (config.trained_together("multiflow"), config.trained_together("noise_none")) == ([], [0, 1])
+    # It shares the training of seed 1 with the first experiment, and of seed 0 with none.
+    assert config.trained_together("background_ignored") == []
+
+
 def test_an_overlay_changes_neither_the_first_experiment_nor_the_first_method() -> None:
     overlay = {"experiments": {"background_ignored": {"seeds": [0]}, "mine": {}}, "methods": {"cflow": {}}}
     as_snakemake_merges = deepcopy(overlay)
@@ -376,6 +391,10 @@ CIRCLE = {"one": {"base": "two"}, "two": {"base": "one"}}
         (
             {"experiments": {"mine": {"method": "multiflow.config:Config"}}},
             "method: multiflow.config:Config: expected a class with heading, reference, Settings, needs, train, scorer",
+        ),
+        (
+            {"seeds_together": [0, 9]},
+            "seeds_together: expected seeds that an experiment trains, found 0, 9, and no experiment that trains all",
         ),
         ({"experiments": {"mine": {"base": "released"}}}, "experiments.mine.base: there is no experiment released"),
         ({"experiments": CIRCLE}, "experiments.one.base: one is based on two is based on one; break the circle"),

@@ -23,7 +23,7 @@ LOCK = [line for line in (ENVS / "lock.txt").read_text().splitlines() if not lin
 RULES = {
     name
     for path in (ROOT / "workflow/rules").glob("*.smk")
-    for name in re.findall(r"^ *rule (\w+):", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^ *(?:rule|use rule \w+ as) (\w+)(?: with)?:", path.read_text(), re.MULTILINE)
 }
 
 

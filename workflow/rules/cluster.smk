@@ -82,7 +82,7 @@ def check_slurm_site():
         unknown_rules=sorted(
             set(workflow.resource_settings.overwrite_resources)
             - {rule.name for rule in workflow.rules}
-            - {"render_class"}  # a rule of rendered parts alone
+            - {"render_class", "train_seeds"}  # rules of rendered parts alone, and of `seeds_together`
         ),
         missing_data=layout(dataset.layout).missing_data(dataset) if dataset else [],
     )

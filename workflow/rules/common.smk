@@ -53,8 +53,11 @@ wildcard_constraints:
 def forget_forced():
     """A training that was forced is made again, also where an earlier one of the same settings was finished."""
     for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "train_model" and workflow.dag.reason(job).forced:
-            forget_finished(checkpoint_of(RUN.folder, job.wildcards))
+        if job.rule.name in ("train_model", "train_seeds") and workflow.dag.reason(job).forced:
+            for seed in trained_seeds(job.wildcards):
+                forget_finished(
+                    checkpoint_of(RUN.folder, job.wildcards.experiment, job.wildcards.class_name, seed)
+                )
 
 
 def show_warnings():
@@ -74,6 +77,17 @@ def of_runs(pattern, runs):
         pattern.format(experiment=experiment, class_name=class_name, seed=seed)
         for experiment, class_name, seed in runs
     ]
+
+
+def kept(paths, keep):
+    """Outputs that stay, or that go when nothing in the run needs them any more."""
+    return paths if keep else temp(paths)
+
+
+def trained_seeds(wildcards):
+    """The seeds that a job trains."""
+    seed = wildcards.get("seed")
+    return [int(seed)] if seed else RUN.seeds_together
 
 
 def digest(name):
@@ -209,12 +223,11 @@ def pictures_read(wildcards):
     return digest("pictures")(wildcards) if experiment_of(wildcards).needs.images else None
 
 
-def imported_model(wildcards):
-    """A model that `python -m multiflow import-checkpoint` put there; it takes the place of the training."""
-    path = (
-        f"{RESULTS}/imported/{wildcards.experiment}/{wildcards.class_name}/seed{wildcards.seed}.safetensors"
-    )
-    return path if os.path.exists(path) else []
+def imported_models(wildcards):
+    """Models that `python -m multiflow import-checkpoint` put there; each takes the place of its training."""
+    folder = f"{RESULTS}/imported/{wildcards.experiment}/{wildcards.class_name}"
+    paths = [f"{folder}/seed{seed}.safetensors" for seed in trained_seeds(wildcards)]
+    return [path for path in paths if os.path.exists(path)]
 
 
 def model_of(wildcards):

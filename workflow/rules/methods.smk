@@ -8,13 +8,9 @@ rule train_model:
         features=features_read,
         foreground=segmentation_read,
         weights=ancient(weights_read),
-        imported=imported_model,
+        imported=imported_models,
     output:
-        model=(
-            f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors"
-            if RUN.keep.models
-            else temp(f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors")
-        ),
+        model=kept(f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors", RUN.keep.models),
         history=f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.jsonl",
     log:
         f"{RESULTS}/logs/train_model/{{experiment}}/{{class_name}}/seed{{seed}}.log",
@@ -27,7 +23,7 @@ rule train_model:
         gpu=method_gpus,
         # Measured with Multi-Flow at full size on a CPU: 4.1 GB and 3.5 MB for each training sample.
         mem_mb=lambda wildcards, attempt: 12000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=lambda wildcards, attempt: 60 * len(trained_seeds(wildcards)) * attempt,
         slurm_extra=exclude_failed_gpus,
     params:
         experiment=lambda wildcards: experiment_of(wildcards).training_values(),
@@ -39,6 +35,26 @@ rule train_model:
         "../scripts/train_model.py"
 
 
+if RUN.seeds_together:
+    ruleorder: train_seeds > train_model
+
+    # The same job for several seeds, so that models are the same whichever rule made them.
+    use rule train_model as train_seeds with:
+        output:
+            models=kept(
+                expand(rules.train_model.output.model, seed=RUN.seeds_together, allow_missing=True), RUN.keep.models
+            ),
+            histories=expand(rules.train_model.output.history, seed=RUN.seeds_together, allow_missing=True),
+        log:
+            f"{RESULTS}/logs/train_seeds/{{experiment}}/{{class_name}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_seeds/{{experiment}}/{{class_name}}.tsv"
+        wildcard_constraints:
+            experiment="|".join(filter(RUN.trained_together, RUN.experiments)),
+        message:
+            f"training {{wildcards.experiment}} on {{wildcards.class_name}}, seeds {', '.join(map(str, RUN.seeds_together))}"
+
+
 rule score_samples:
     input:
         samples=ancient(str(rules.flip_views.output.samples)),
@@ -48,11 +64,7 @@ rule score_samples:
         weights=ancient(weights_read),
         model=model_of,
     output:
-        scores=(
-            f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5"
-            if RUN.keep.scores
-            else temp(f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5")
-        ),
+        scores=kept(f"{RESULTS}/scores/{{experiment}}/{{class_name}}/seed{{seed}}.h5", RUN.keep.scores),
     log:
         f"{RESULTS}/logs/score_samples/{{experiment}}/{{class_name}}/seed{{seed}}.log",
     benchmark:

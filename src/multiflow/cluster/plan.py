@@ -38,6 +38,7 @@ _TYPICAL = (7293 / 30, 22917 / 30)
 _MASK_BYTES = 4  # of a compressed segmentation, for each pixel of its side: it grows with the outline
 _TABLE_BYTES = 300  # of an image's row in the samples table, and of its compressed ground truth
 _METRICS_BYTES = 4000  # of a run's JSON
+_TRAININGS = ("train_model", "train_seeds")  # of one seed, and of several
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Job:
         threads: CPUs that it holds.
         bytes: that it writes; None where they are not known.
         kept: whether they stay when the run has ended.
-        models: in the file that it writes or reads: the last one, and those of earlier stages of the training.
-        alternatives: its seconds under other settings, by what they are.
+        models: in a file that it writes or reads: the last one, and those of earlier stages of the training.
+        alternatives: seconds of one of its trainings under other settings, by what they are.
         floor: seconds that its work takes at a GPU's peak; 0 where it has none.
+        seeds: that it trains or scores.
     """
 
     rule: str
@@ -69,6 +71,7 @@ class Job:
     models: int = 1
     alternatives: Mapping[str, float] = field(default_factory=dict)
     floor: float = 0.0
+    seeds: int = 1
 
     @property
     def stored(self) -> float:
@@ -78,7 +81,7 @@ class Job:
     @property
     def submission(self) -> tuple[str, ...]:
         """What jobs have in common that are submitted together, as ``groups`` in the profile says."""
-        rule = "train_model" if self.rule == "score_samples" else self.rule
+        rule = "methods" if self.rule in (*_TRAININGS, "score_samples") else self.rule
         return rule, self.variant, self.class_name
 
 
@@ -212,7 +215,7 @@ def _unknown(config: Config, jobs: Sequence[Job]) -> list[str]:
     """What is left out of the sums, by name."""
     notes = []
     for name in dict.fromkeys(job.variant for job in jobs if job.bytes is None):
-        of_method = [job for job in jobs if job.variant == name and job.rule in ("train_model", "score_samples")]
+        of_method = [job for job in jobs if job.variant == name and job.rule in (*_TRAININGS, "score_samples")]
         counts = Counter(job.rule for job in of_method if job.seconds is None)
         listed = " and ".join(f"{count:,} `{rule}`" for rule, count in counts.items())
         notes.append(
@@ -240,7 +243,7 @@ def _alternatives(jobs: Iterable[Job]) -> list[str]:
     hours: dict[tuple[str, str], list[float]] = {}
     for job in jobs:
         for name, seconds in job.alternatives.items():
-            hours.setdefault((job.variant, name), []).append(seconds / 3600)
+            hours.setdefault((job.variant, name), []).extend([seconds / 3600] * job.seeds)
     return [
         f"With {name}, the {len(values):,} trainings of {variant} would take {sum(values):,.0f} hours in all, "
         f"{sum(values) / len(values):,.1f} each."
@@ -249,8 +252,8 @@ def _alternatives(jobs: Iterable[Job]) -> list[str]:
 
 
 def _checkpoints(jobs: Iterable[Job]) -> list[str]:
-    trainings = [job for job in jobs if job.rule == "train_model"]
-    largest = max(((2 + job.models) * (job.bytes or 0.0) / job.models for job in trainings), default=0.0)
+    trainings = [job for job in jobs if job.rule in _TRAININGS]
+    largest = max(((2 + job.models) * (job.bytes or 0.0) / job.models / job.seeds for job in trainings), default=0.0)
     if not largest:
         return []
     stages = ", and the models of earlier stages" if any(job.models > 1 for job in trainings) else ""
@@ -373,8 +376,22 @@ def _method_jobs(
         return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others, gpu * work / peak)
 
     trained = dict.fromkeys((config.trained_as(*run), *run[1:]) for run in runs)
-    yield from (job("train_model", name, class_name) for name, class_name, _ in trained)
+    together: dict[tuple[str, str], int] = {}
+    for name, class_name, seed in trained:
+        seeds = config.trained_together(name)
+        if seed in seeds:
+            together[name, class_name] = len(seeds)
+        else:
+            yield job("train_model", name, class_name)
+    for (name, class_name), seeds_of_job in together.items():
+        yield _of_seeds(seeds_of_job, job("train_model", name, class_name))
     yield from (job("score_samples", name, class_name) for name, class_name, _ in runs)
+
+
+def _of_seeds(count: int, one: Job) -> Job:
+    """A job that makes the trainings of so many seeds; its process starts once."""
+    seconds, size = (None if value is None else count * value for value in (one.seconds, one.bytes))
+    return replace(one, rule="train_seeds", seconds=seconds, bytes=size, floor=count * one.floor, seeds=count)
 
 
 def _cost(experiment: Experiment, images: Images) -> Cost | None:

@@ -44,6 +44,11 @@ class Config(Block):
     evaluation: Evaluation = Field(Evaluation(), description="The evaluation.")
     keep: Keep = Field(Keep(), description="What stays on disk.")
     seeds: Unique[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Seeds: one training each.")
+    seeds_together: Unique[Seed] = Field(
+        [],
+        description="Seeds that one job trains on a class, one after another: it starts once, and reads the features "
+        "once. Experiments that don't train all of them, and other seeds, have a job for each training.",
+    )
     methods: dict[str, dict[str, Any]] = Field(
         {"multiflow": {}},
         min_length=1,
@@ -76,6 +81,12 @@ class Config(Block):
         for name in self.experiments:
             self._check_experiment(name)
         self._check_networks()
+        if self.seeds_together and not any(map(self.trained_together, self.experiments)):
+            raise ValueError(
+                f"seeds_together: expected seeds that an experiment trains, found "
+                f"{', '.join(map(str, self.seeds_together))}, and no experiment that trains all of them; take some of "
+                "an experiment's seeds, or leave it empty"
+            )
         return self
 
     def _check_rendering(self, rendering: Rendering) -> None:
@@ -309,6 +320,16 @@ class Config(Block):
     def trained_as(self, experiment: str, class_name: str, seed: int) -> str:
         """The experiment whose model serves this one: the first with the same training on this class and seed."""
         return self._trained_as.get((self._training_key(experiment, class_name), class_name, seed), experiment)
+
+    def trained_together(self, experiment: str) -> list[int]:
+        """Seeds of an experiment that one job trains on a class; none where each has a job of its own."""
+        seeds, own = self.seeds_together, self.seeds_of(experiment)
+        trained = all(
+            seed in own and self.trained_as(experiment, class_name, seed) == experiment
+            for class_name in self.classes_of(experiment)
+            for seed in seeds
+        )
+        return list(seeds) if trained else []
 
     def _training_key(self, name: str, class_name: str) -> str:
         key = self._key(name, class_name)

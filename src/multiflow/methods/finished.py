@@ -1,7 +1,7 @@
 """Finished trainings outlive Snakemake's deletion of their outputs: hard links beside the checkpoint.
 
-Jobs that were submitted together are run again together when one of them fails, and Snakemake deletes what the others
-had made. The link gives a finished training its outputs back.
+Trainings of one job, and jobs that were submitted together, are run again together when one of them fails, and
+Snakemake deletes what the others had made. The link gives a finished training its outputs back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 from multiflow.base.errors import InputError
 from multiflow.methods.model import read_metadata
@@ -21,14 +20,14 @@ logger = logging.getLogger(__name__)
 _MARK = ".finished"
 
 
-def checkpoint_of(folder: Path, wildcards: Any) -> Path:
+def checkpoint_of(folder: Path, experiment: str, class_name: str, seed: int) -> Path:
     """The checkpoint of a training, outside of its outputs, which Snakemake would delete before a second attempt.
 
     Args:
         folder: of the run.
-        wildcards: experiment, class_name and seed.
+        experiment, class_name, seed: the training.
     """
-    return folder / "checkpoints" / wildcards.experiment / wildcards.class_name / f"seed{wildcards.seed}.pt"
+    return folder / "checkpoints" / experiment / class_name / f"seed{seed}.pt"
 
 
 def keep_finished(checkpoint: Path, *outputs: Path) -> None:

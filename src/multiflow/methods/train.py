@@ -41,6 +41,7 @@ def train_model(
     history: Path,
     checkpoint: Path,
     keep: bool = True,
+    shared: dict[str, Any] | None = None,
 ) -> None:
     """Train an experiment's method on a class's training samples and store the model.
 
@@ -58,6 +59,8 @@ def train_model(
         history: the history's file.
         checkpoint: a file outside of the rule's outputs, which Snakemake would delete before a second attempt.
         keep: whether a finished training is kept beside its checkpoint, see :mod:`multiflow.methods.finished`.
+        shared: what trainings of other seeds by this process have in common with it, empty for the first of them;
+            None where there are no others.
 
     Raises:
         InputError: there is no such device, a file is damaged, or the method refuses its data or leaves no model.
@@ -70,14 +73,14 @@ def train_model(
         return
     samples = files.split("train")
     logger.info(
-        "training %s on %s: %d samples of %d views, on %s",
-        experiment.name, files.class_name, len(samples), len(samples.cameras), device_name(device),
+        "training %s on %s, seed %d: %d samples of %d views, on %s",
+        experiment.name, files.class_name, seed, len(samples), len(samples.cameras), device_name(device),
     )  # fmt: skip
     place = f"{experiment.name} on {files.class_name}"
     stages = Stages(checkpoint, fingerprint) if experiment.stages else None
     work = Work(
         device, compute.threads, checkpoint, fingerprint, files.weights,
-        place=place, stages=stages, workers=compute.workers,
+        place=place, stages=stages, workers=compute.workers, shared=shared,
     )  # fmt: skip
     found = experiment.method.train(samples, experiment.settings, seed, work)
     metadata = {

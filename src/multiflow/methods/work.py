@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +21,8 @@ from multiflow.methods.stages import Stages
 __all__ = ["Work"]
 
 logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Work:
         place: experiment and class, for errors.
         stages: where models of earlier stages go; None where the experiment asks for the last one only.
         workers: processes beside it that may prepare what it reads, see :func:`multiflow.base.processes.ordered_map`.
+        shared: what :meth:`once` has made for all seeds that this process trains; None where it trains one.
     """
 
     device: torch.device
@@ -48,6 +51,7 @@ class Work:
     place: str = "a training"
     stages: Stages | None = None
     workers: int = 0
+    shared: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.device)
@@ -79,6 +83,20 @@ class Work:
         """
         if self.stages is not None:
             self.stages.keep(stage, checked_model(model(), f"{self.place}: {stage}").tensors)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What is the same for all seeds of an experiment on a class, made by the first that this process trains.
+
+        Args:
+            name: of what is made, among all that the method makes so.
+            make: makes it from samples and settings alone; nothing may change it afterwards.
+        """
+        if self.shared is None:
+            return make()
+        if name not in self.shared:
+            self.shared[name] = make()
+        made: Made = self.shared[name]
+        return made
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a checkpoint: tensors and plain values, as :func:`torch.save` takes them."""

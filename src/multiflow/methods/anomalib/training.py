@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -44,7 +45,7 @@ def train_anomalib(samples: Samples, settings: Settings, seed: int, work: Work) 
         InputError: the model refuses its settings or pictures, wants what is not there, has diverged, or scores a
             picture by others or by what its tensors don't hold.
     """
-    pictures = read_pictures(samples, settings, work)
+    pictures = work.once("pictures", partial(read_pictures, samples, settings, work))
     pl.seed_everything(seed, verbose=False)
     built = build(settings, work.weights)
     checkpoints = WorkCheckpoints(work)

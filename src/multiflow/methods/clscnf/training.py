@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from multiflow.methods.cflow.training import (
 from multiflow.methods.clscnf.classifier import DefectClassifier, checked_shapes, create_classifier
 from multiflow.methods.clscnf.networks import Networks, encoder_of_flows
 from multiflow.methods.clscnf.settings import Settings
-from multiflow.methods.clscnf.synthetic.pictures import read_pictures
+from multiflow.methods.clscnf.synthetic.pictures import NormalPictures, read_pictures
 from multiflow.methods.clscnf.synthetic.textures import find_textures
 from multiflow.methods.clscnf.tuning import ClassifierTraining, tune_passes
 from multiflow.methods.clscnf.weight import best_weight, thinning
@@ -95,12 +96,17 @@ def _tune(
         state = ClassifierTraining(classifier, settings.tuning)
         if restored:
             state.restore(restored)
-        places = [(sample, view) for sample in range(len(samples)) for view in range(len(samples.cameras))]
-        progress = work.progress("read", len(places), "pictures")
-        pictures = read_pictures(samples, places, settings.synthesis, settings.image_size, progress.step)
+        pictures = work.once("pictures", partial(_read, samples, settings, work))
         with tf32(settings.training.tf32):
             tune_passes(pictures, state, len(work.history), seed, work, work.save)
     classifier.requires_grad_(False).eval()
+
+
+def _read(samples: Samples, settings: Settings, work: Work) -> NormalPictures:
+    """All views of all samples."""
+    places = [(sample, view) for sample in range(len(samples)) for view in range(len(samples.cameras))]
+    progress = work.progress("read", len(places), "pictures")
+    return read_pictures(samples, places, settings.synthesis, settings.image_size, progress.step)
 
 
 def _chosen_weight(networks: Networks, samples: Samples, settings: Settings, seed: int, work: Work) -> float:

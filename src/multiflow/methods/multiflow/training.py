@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -131,7 +132,7 @@ def train_flow(samples: Samples, settings: Settings, seed: int, work: Work) -> M
         InputError: there are fewer samples than a batch, or the loss or a trained parameter is not finite.
     """
     scaling = Scaling.fit(samples, settings)
-    features, foreground = load_inputs(samples, settings.features, scaling)
+    features, foreground = work.once("inputs", partial(load_inputs, samples, settings.features, scaling))
     training = FlowTraining(
         features, foreground, settings.network, settings.training, seed, work.device, samples.class_name
     )

@@ -39,9 +39,10 @@ def train_levels(samples: Samples, settings: Settings, seed: int, work: Work) ->
     """
     projections, inputs, trainings = {}, {}, {}
     for name, level in settings.levels.items():
-        components, scaling = fit_projection(samples, name, level.channels)
-        projections[name] = components, scaling
-        inputs[name] = load_inputs(samples, name, partial(project, components=components, scaling=scaling))
+        fit = partial(fit_projection, samples, name, level.channels)
+        components, scaling = projections[name] = work.once(f"projection {name}", fit)
+        transform = partial(project, components=components, scaling=scaling)
+        inputs[name] = work.once(f"inputs {name}", partial(load_inputs, samples, name, transform))
         trainings[name] = FlowTraining(
             *inputs[name],
             settings.network,

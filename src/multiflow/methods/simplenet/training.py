@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def train_simplenet(samples: Samples, settings: Settings, seed: int, work: Work)
     """
     training, device = settings.training, work.device
     encoder = create_patch_encoder(settings.encoder, work.weights, device)
-    pictures = _read(samples, work)
+    pictures = work.once("pictures", partial(_read, samples, work))
     torch.manual_seed(seed)
     channels = sum(shape[0] for shape in encoder.shapes(settings.image_size))
     network = SimpleNet(channels, settings.hidden).to(device).train()

@@ -1,0 +1,89 @@
+"""Seeds that one job trains: the same models, and none trained twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkout import Checkout
+from test_reruns import OVERLAYS, planned, ran
+
+from multiflow.methods.contract import Model
+from multiflow.methods.model import read_model, write_model
+
+SEEDS = (0, 1)
+
+
+@pytest.fixture
+def together(finished: Checkout) -> list[str]:
+    """Overlays by which the finished run's seeds share a job."""
+    return [*OVERLAYS, finished.write_config({"seeds_together": list(SEEDS)}, "together.yaml")]
+
+
+def models(checkout: Checkout) -> dict[str, bytes]:
+    folder = checkout.folder / "results/small/models"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+
+
+def history(checkout: Checkout, seed: int) -> list[dict[str, Any]]:
+    path = checkout.folder / f"results/small/models/multiflow/coin_cell/seed{seed}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_one_job_makes_the_same_models_as_one_for_each(finished: Checkout, together: list[str]) -> None:
+    assert "Nothing to be done" in finished.succeed(together, "-n"), "who makes a model doesn't change it"
+    results = finished.folder / "results/small"
+    before, metrics = models(finished), (results / "metrics.csv").read_bytes()
+    shutil.rmtree(results / "models/multiflow")
+    found = ran(finished.succeed(together, "--forcerun", "train_seeds", "results/small/metrics.csv"))
+    # Another experiment scores with one of the models; those with one seed only train it in a job of its own.
+    assert (found["train_seeds"], found["train_model"], found["count_metrics"]) == (2, 0, 5), found
+    assert models(finished) == before
+    assert (results / "metrics.csv").read_bytes() == metrics
+    assert "Nothing to be done" in finished.succeed(OVERLAYS, "-n")
+    log = (results / "logs/train_seeds/multiflow/coin_cell.log").read_text()
+    assert all(f"training multiflow on coin_cell, seed {seed}: 4 samples" in log for seed in SEEDS), log
+    more = finished.write_config({"experiments": {"multiflow": {"seeds": [0, 1, 2]}}}, "more.yaml")
+    planned_jobs = planned(finished.succeed([*together, more], "-n"))
+    assert (planned_jobs["train_seeds"], planned_jobs["train_model"], planned_jobs["score_samples"]) == (0, 2, 2)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_seed_that_fails_costs_the_others_nothing(finished: Checkout, together: list[str], keep: bool) -> None:
+    results = finished.folder / "results/small"
+    target = "results/small/metrics/multiflow/coin_cell/seed1.json"
+    overlays = [*together, finished.write_config({"keep": {"models": keep}}, "keep.yaml")]
+    trained = results / "models/multiflow/coin_cell/seed1.safetensors"
+    imported = results / "imported/multiflow/coin_cell/seed1.safetensors"
+    model, expected = read_model(trained), trained.read_bytes()
+    write_model(imported, Model(model.tensors, {**model.metadata, "class": "another"}))
+    shutil.rmtree(results / "models/multiflow")
+    result = finished.run(overlays, target, "--forcerun", "train_seeds")
+    assert result.returncode == 1
+    assert "seed1.safetensors: expected a model of method multiflow, class coin_cell, seed 1, found" in result.stderr
+    assert not list((results / "models/multiflow/coin_cell").glob("*"))
+    links = results / "checkpoints/multiflow/coin_cell"
+    first = [json.loads(line) for line in (links / "seed0.finished.jsonl").read_text().splitlines()]
+
+    imported.unlink()
+    kept = ["--notemp"] if not keep else []
+    finished.succeed(overlays, target, "--forcerun", "count_metrics", *kept)
+    assert history(finished, 0) == first, "the seconds of its epochs tell that it was not trained again"
+    assert trained.read_bytes() == expected
+    assert not list(links.glob("*")), "no link holds the space of models that go"
+
+
+def test_an_imported_model_takes_the_place_of_its_seed(finished: Checkout, together: list[str]) -> None:
+    results = finished.folder / "results/small"
+    folder: Path = results / "models/multiflow/coin_cell"
+    other, imported = folder / "seed0.safetensors", results / "imported/multiflow/coin_cell/seed1.safetensors"
+    model = read_model(other)
+    write_model(imported, Model(model.tensors, {key: value for key, value in model.metadata.items() if key != "seed"}))
+    before = other.read_bytes()
+    found = ran(finished.succeed(together, "results/small/metrics.csv"))
+    assert (found["train_seeds"], found["train_model"]) == (1, 0), found
+    assert (folder / "seed1.safetensors").read_bytes() == imported.read_bytes()
+    assert other.read_bytes() == before
