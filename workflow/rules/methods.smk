@@ -10,7 +10,9 @@ rule train_model:
         weights=ancient(weights_read),
         imported=imported_models,
     output:
-        model=kept(f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors", RUN.keep.models),
+        model=kept(
+            f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.safetensors", RUN.keep.models
+        ),
         history=f"{RESULTS}/models/{{experiment}}/{{class_name}}/seed{{seed}}.jsonl",
     log:
         f"{RESULTS}/logs/train_model/{{experiment}}/{{class_name}}/seed{{seed}}.log",
@@ -36,13 +38,15 @@ rule train_model:
 
 
 if RUN.seeds_together:
+
     ruleorder: train_seeds > train_model
 
     # The same job for several seeds, so that models are the same whichever rule made them.
     use rule train_model as train_seeds with:
         output:
             models=kept(
-                expand(rules.train_model.output.model, seed=RUN.seeds_together, allow_missing=True), RUN.keep.models
+                expand(rules.train_model.output.model, seed=RUN.seeds_together, allow_missing=True),
+                RUN.keep.models,
             ),
             histories=expand(rules.train_model.output.history, seed=RUN.seeds_together, allow_missing=True),
         log:
