@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
 import timm
 import torch
 from PIL import Image
 
 from multiflow.base.settings import Compute
+from multiflow.base.weights import write_weights
 from multiflow.datasets.digests import digests
 from multiflow.datasets.table import SAMPLE_COLUMNS, write_samples
 from multiflow.features.extraction import extract_features
@@ -75,7 +75,7 @@ def main() -> None:
         write_samples(frame, root / "bench.csv")
         torch.manual_seed(0)
         model = timm.create_model(arguments.backbone)
-        safetensors.torch.save_file(model.state_dict(), root / "weights.safetensors")
+        write_weights(root / "weights.safetensors", model.state_dict(), {})
         settings = FeatureSet(backbone=arguments.backbone, image_size=arguments.image_size)
         compute = Compute(workers=arguments.workers, threads=arguments.threads)
         weights, output = root / "weights.safetensors", root / "bench.h5"
