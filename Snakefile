@@ -82,7 +82,7 @@ include: "workflow/rules/targets.smk"
 
 onstart:
     prepare_jobs()
-    forget_forced()
+    settle_trainings()
 
 
 onsuccess:

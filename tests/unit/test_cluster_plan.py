@@ -212,10 +212,27 @@ def test_seeds_of_one_job_start_once_and_are_otherwise_the_same_work() -> None:
     # What one table shows brings the job of all its seeds.
     one = plan(paper(seeds_together=[0, 1]), runs=[("multiflow", "pcb", 1)])
     assert [job.seeds for job in one if job.rule == "train_seeds"] == [2]
-    text = [render_plan(paper(seeds_together=seeds)) for seeds in ([], [0, 1])]
-    checkpoints = [line for line in "".join(text).splitlines() if "keeps a checkpoint" in line]
-    assert len(checkpoints) == 2
-    assert len(set(checkpoints)) == 1
+    overlays = read_overlays([ROOT / "config" / name for name in ("config.yaml", "clscnf.yaml")])
+    texts = [render_plan(load_config(overlays | {"seeds_together": seeds})) for seeds in ([], [0, 1])]
+    for note in ("keeps a checkpoint", "trainings of clscnf would take"):
+        lines = [line for line in "".join(texts).splitlines() if note in line]
+        assert len(lines) == 2, note
+        assert len(set(lines)) == 1, lines
+
+
+def test_times_of_trainings_are_taken_whether_seeds_share_a_job_or_not(tmp_path: Path) -> None:
+    write_times(tmp_path, "train_model/multiflow", 40)
+    for name, seconds in (("2_seeds", 100), ("3_seeds", 150)):
+        path = tmp_path / f"train_seeds/multiflow/pcb/{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
+    # Six trainings: 40 + 2 * 50 + 3 * 50 s.
+    for seeds, rule, count in (([], "train_model", 1), ([0, 1, 2], "train_seeds", 3), ([1, 4], "train_seeds", 2)):
+        config = paper(seeds_together=seeds)
+        jobs = plan(config, measured=tmp_path)
+        (found,) = {job.seconds for job in jobs if (job.rule, job.variant) == (rule, "multiflow")}
+        assert found == pytest.approx(count * 290 / 6)
+        assert "train_model (multiflow) as measured in" in render_plan(config, measured=tmp_path)
 
 
 def test_what_is_not_kept_needs_no_room() -> None:

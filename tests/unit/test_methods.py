@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -554,6 +556,33 @@ def test_tensors_that_share_memory_and_slices_are_stored(tmp_path: Path) -> None
     assert (tmp_path / "shared.safetensors").read_bytes() == (tmp_path / "copies.safetensors").read_bytes()
     read = read_model(tmp_path / "shared.safetensors").tensors
     assert all(torch.equal(read[name], value) for name, value in given.items())
+
+
+def test_a_second_seed_of_a_process_starts_when_what_the_first_held_is_given_back(
+    files: ClassFiles, tmp_path: Path
+) -> None:
+    class Network:
+        def __init__(self) -> None:
+            self.itself = self  # as Lightning's modules do by way of their trainer
+
+    networks: list[weakref.ref[Network]] = []
+
+    def training(self: Any, samples: Any, settings: Any, seed: int, work: Work) -> Model:
+        assert not [network for network in networks if network() is not None]
+        networks.append(weakref.ref(Network()))
+        work.once("pictures", lambda: 1)
+        return Model({})
+
+    shared: dict[str, Any] = {}
+    gc.disable()
+    try:
+        for seed in (0, 1):
+            output = tmp_path / f"{seed}.safetensors"
+            outputs = output, output.with_suffix(".jsonl"), output.with_suffix(".pt")
+            train_model(smallest(train=training), seed, files, *outputs, shared=shared)
+    finally:
+        gc.enable()
+    assert (len(networks), shared) == (2, {"pictures": 1})
 
 
 def test_records_are_numbers_of_any_library(files: ClassFiles, tmp_path: Path) -> None:

@@ -210,15 +210,21 @@ def test_other_weights_in_the_same_file_are_seen(finished: Checkout) -> None:
     assert "Nothing to be done" in finished.succeed([*OVERLAYS, overlay], "-n", target)
 
 
-def test_a_training_that_is_forced_is_made_again(finished: Checkout) -> None:
-    run = {"keep": {"features": False}}  # what was finished is then remembered beyond the end of the run
+@pytest.mark.parametrize(("rule", "experiment"), [("train_model", "no_cross_view"), ("train_seeds", "multiflow")])
+def test_a_training_that_is_forced_is_made_again(finished: Checkout, rule: str, experiment: str) -> None:
+    # What was finished is then remembered beyond the end of the run.
+    run = {"keep": {"features": False}, "seeds_together": [0, 1]}
     overlays = [*OVERLAYS, finished.write_config(run, "dropping.yaml")]
-    target = "results/small/models/no_cross_view/stud_brick/seed0.jsonl"
+    target = f"results/small/models/{experiment}/stud_brick/seed0.jsonl"
     history = finished.folder / target
-    finished.succeed(overlays, target, "--forcerun", "train_model")
+    finished.succeed(overlays, target, "--forcerun", rule)
     before = history.read_text()
-    finished.succeed(overlays, target, "--forcerun", "train_model")
-    assert history.read_text() != before, "the seconds of its epochs tell that nothing was trained"
+    assert list((finished.folder / "results/small/checkpoints").rglob("seed0.finished.jsonl"))
+    for forced in (["--forcerun", rule], ["--forcerun", target], ["--force"]):
+        finished.succeed(overlays, target, *forced)
+        after = history.read_text()
+        assert after != before, f"{forced}: the seconds of its epochs tell that nothing was trained"
+        before = after
 
 
 def test_an_imported_model_stays(finished: Checkout) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +78,58 @@ def test_a_seed_that_fails_costs_the_others_nothing(finished: Checkout, together
     assert history(finished, 0) == first, "the seconds of its epochs tell that it was not trained again"
     assert trained.read_bytes() == expected
     assert not list(links.glob("*")), "no link holds the space of models that go"
+
+
+def test_a_killed_snakemake_trains_only_what_is_left(finished: Checkout, together: list[str]) -> None:
+    """Snakemake forces the jobs in which it was killed."""
+    folder = finished.folder / "results/small/models/multiflow/coin_cell"
+    expected = models(finished)
+    target = "results/small/models/multiflow/coin_cell/seed1.safetensors"
+    command = finished.command(together, target, "--cores", "1")
+    shutil.rmtree(folder)
+    slow = finished.folder / "src/multiflow/methods/multiflow/training.py"
+    text = slow.read_text()
+    slow.write_text(text.replace("    scaling = Scaling.fit", "    time.sleep(60 * seed)\n    scaling = Scaling.fit"))
+    process = subprocess.Popen(
+        command, cwd=finished.folder, env=finished.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(600):
+        if (folder / "seed0.safetensors").exists():
+            break
+        assert process.poll() is None
+        time.sleep(0.1)
+    first = history(finished, 0)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    slow.write_text(text)
+    assert ran(finished.succeed(together, target))["train_seeds"] == 1
+    assert history(finished, 0) == first, "the seconds of its epochs tell that it was not trained again"
+    assert models(finished) == expected
+
+
+def test_a_missing_model_is_trained_without_the_others(finished: Checkout, together: list[str]) -> None:
+    """As where a seed is put into both lists after the end of the run."""
+    before = models(finished), history(finished, 0)
+    (finished.folder / "results/small/models/multiflow/coin_cell/seed1.safetensors").unlink()
+    target = "results/small/models/multiflow/coin_cell/seed1.safetensors"
+    assert ran(finished.succeed(together, target))["train_seeds"] == 1
+    assert (models(finished), history(finished, 0)) == before
+
+
+def test_what_a_site_sets_for_trainings_holds_for_several_seeds(finished: Checkout, together: list[str]) -> None:
+    asked = """
+include: "Snakefile"
+for asked_name in ("train_model", "train_seeds"):
+    asked = workflow.get_rule(asked_name).resources
+    print(asked_name, *(asked[name].raw for name in asked if name.startswith(("mem", "runtime"))))
+"""
+    (finished.folder / "asked.smk").write_text(asked)
+    printed = finished.succeed(
+        together, "-n", "--snakefile", "asked.smk", "--set-resources",
+        "train_model:mem_mb=20000", "train_model:runtime=40", "train_seeds:runtime=50",
+    )  # fmt: skip
+    assert "train_model 40 20000\ntrain_seeds 50 20000\n" in printed, printed[:2000]
 
 
 def test_an_imported_model_takes_the_place_of_its_seed(finished: Checkout, together: list[str]) -> None:

@@ -15,7 +15,7 @@ share_library()
 
 from snakemake.exceptions import WorkflowError
 
-from multiflow.base.engine import ONCE, adapt_snakemake
+from multiflow.base.engine import ONCE, adapt_snakemake, share_resources
 from multiflow.base.errors import InputError
 from multiflow.base.failed_gpus import exclude_failed
 from multiflow.base.job import unfinished_mark
@@ -26,7 +26,7 @@ from multiflow.base.warned import logged_warnings
 from multiflow.config import check_files, load_config, write_configuration
 from multiflow.datasets import annotations_sha256, flip_row, read_digests, read_doubts
 from multiflow.foreground.settings import NETWORKS
-from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished
+from multiflow.methods.finished import checkpoint_of, forget_all_finished, forget_finished, keep_finished
 from multiflow.results.tables import table_runs
 
 try:
@@ -50,14 +50,27 @@ wildcard_constraints:
     network=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
-def forget_forced():
-    """A training that was forced is made again, also where an earlier one of the same settings was finished."""
-    for job in workflow.dag.needrun_jobs():
-        if job.rule.name in ("train_model", "train_seeds") and workflow.dag.reason(job).forced:
-            for seed in trained_seeds(job.wildcards):
-                forget_finished(
-                    checkpoint_of(RUN.folder, job.wildcards.experiment, job.wildcards.class_name, seed)
-                )
+def is_forced(job):
+    """Whether a job runs because the user wants it to. Snakemake also forces jobs that it was killed in."""
+    settings = workflow.dag_settings
+    forced = {*settings.forcerun, *(settings.targets if settings.forcetargets else ())}
+    return settings.forceall or not forced.isdisjoint([job.rule.name, *job.output])
+
+
+def settle_trainings():
+    """Which finished trainings are used again: none that is forced, and those of a job that lacks some of its models,
+    which Snakemake deletes before it runs.
+    """
+    trainings = [
+        job for job in workflow.dag.needrun_jobs() if job.rule.name in ("train_model", "train_seeds")
+    ]
+    for job, seed in [(job, seed) for job in trainings for seed in trained_seeds(job.wildcards)]:
+        run = job.wildcards.experiment, job.wildcards.class_name, seed
+        made = [Path(path) for pattern in rules.train_model.output for path in of_runs(pattern, [run])]
+        if is_forced(job):
+            forget_finished(checkpoint_of(RUN.folder, *run))
+        elif job.rule.name == "train_seeds" and all(path.exists() for path in made):
+            keep_finished(checkpoint_of(RUN.folder, *run), *made)
 
 
 def show_warnings():

@@ -52,11 +52,14 @@ if RUN.seeds_together:
         log:
             f"{RESULTS}/logs/train_seeds/{{experiment}}/{{class_name}}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/train_seeds/{{experiment}}/{{class_name}}.tsv"
+            f"{RESULTS}/benchmarks/train_seeds/{{experiment}}/{{class_name}}/{len(RUN.seeds_together)}_seeds.tsv"
         wildcard_constraints:
             experiment="|".join(filter(RUN.trained_together, RUN.experiments)),
         message:
             f"training {{wildcards.experiment}} on {{wildcards.class_name}}, seeds {', '.join(map(str, RUN.seeds_together))}"
+
+    # What a site sets for trainings is written for `train_model`.
+    share_resources(workflow, "train_seeds", "train_model")
 
 
 rule score_samples:

@@ -13,7 +13,7 @@ from multiflow.base.checksums import stored_checksum
 from multiflow.base.errors import InputError
 from multiflow.base.markup import as_typed
 
-__all__ = ["ONCE", "adapt_snakemake"]
+__all__ = ["ONCE", "adapt_snakemake", "share_resources"]
 
 _READ_BY_SHELLS = re.compile(r"""[\s'"\\$`&;|<>()*?{}\[\]#!]""", re.ASCII)
 ONCE = "to be made again"
@@ -36,6 +36,21 @@ def adapt_snakemake(workflow: Any) -> None:
     _compare_stored_checksums(files._IOFile)
     _record_parameters(jobs.Job, workflow)
     _filter_names_in_captions(workflow)
+
+
+def share_resources(workflow: Any, rule: str, other: str) -> None:
+    """Give a rule the resources that a site sets for another one, but for those that it sets for the rule itself.
+
+    Args:
+        workflow: Snakemake's own object.
+        rule: without jobs yet.
+        other: does the same work.
+    """
+    set_by_site = workflow.resource_settings._parsed_overwrite_resources
+    resources, own = workflow.get_rule(rule).resources, set_by_site.get(rule, {})
+    for name, value in set_by_site.get(other, {}).items():
+        if name not in own:
+            resources[name] = value
 
 
 def _start_from_environment(checkout: Path) -> None:

@@ -1,14 +1,15 @@
-"""How much memory is free, within the limits of the job."""
+"""How much memory is free, within the limits of the job, and how it becomes free."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import torch
 
-__all__ = ["free_bytes"]
+__all__ = ["free_bytes", "give_back_memory"]
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -19,6 +20,12 @@ def free_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     own = psutil.Process().memory_info().rss
     return min([int(psutil.virtual_memory().available), *(limit - own for limit in _limits())])
+
+
+def give_back_memory() -> None:
+    """Give back what earlier work of this process held: torch keeps a GPU's memory, and models refer to themselves."""
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing where no GPU was used
 
 
 def _limits() -> Iterator[int]:

@@ -38,7 +38,7 @@ _TYPICAL = (7293 / 30, 22917 / 30)
 _MASK_BYTES = 4  # of a compressed segmentation, for each pixel of its side: it grows with the outline
 _TABLE_BYTES = 300  # of an image's row in the samples table, and of its compressed ground truth
 _METRICS_BYTES = 4000  # of a run's JSON
-_TRAININGS = ("train_model", "train_seeds")  # of one seed, and of several
+_TRAININGS = _ONE_TRAINING, _SEVERAL = "train_model", "train_seeds"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ class Job:
     def stored(self) -> float:
         """Known bytes that stay on disk."""
         return (self.bytes or 0.0) * self.kept
+
+    @property
+    def measured_as(self) -> tuple[str, str]:
+        """Rule and variant of the jobs whose measured times are those of one of its seeds."""
+        return _ONE_TRAINING if self.rule == _SEVERAL else self.rule, self.variant
 
     @property
     def submission(self) -> tuple[str, ...]:
@@ -127,7 +132,7 @@ def plan(
     unit = {name: cost.value for name, cost in (costs or load_costs()).items()}
     times = _measured_seconds(measured) if measured is not None else {}
     return [
-        replace(job, seconds=times.get((job.rule, job.variant), job.seconds))
+        replace(job, seconds=job.seeds * times[job.measured_as] if job.measured_as in times else job.seconds)
         for job in _jobs(config, unit, config.runs if runs is None else list(dict.fromkeys(runs)))
     ]
 
@@ -229,7 +234,7 @@ def _unknown(config: Config, jobs: Sequence[Job]) -> list[str]:
 def _times_source(jobs: Iterable[Job], measured: Path | None) -> str:
     times = _measured_seconds(measured) if measured is not None else {}
     variants: dict[str, list[str]] = {}
-    for rule, variant in dict.fromkeys((job.rule, job.variant) for job in jobs):
+    for rule, variant in dict.fromkeys(job.measured_as for job in jobs):
         if (rule, variant) in times:
             variants.setdefault(rule, []).extend(filter(None, [variant]))
     if not variants:
@@ -400,11 +405,17 @@ def _cost(experiment: Experiment, images: Images) -> Cost | None:
 
 
 def _measured_seconds(folder: Path) -> dict[tuple[str, str], float]:
-    """Mean seconds of jobs by rule and variant, from a run's files ``<rule>/[<variant>/]<class>...``."""
+    """Mean seconds of jobs by rule and variant, from a run's files ``<rule>/[<variant>/]<class>...``.
+
+    Those of several seeds, ``<n>_seeds.tsv``, are n trainings each.
+    """
     times: dict[tuple[str, str], list[float]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         rule, *between = path.relative_to(folder).parts[:-1]
         with open(path, newline="", encoding="utf-8") as stream:
             seconds = [float(row["s"]) for row in csv.DictReader(stream, delimiter="\t")]
+        if rule == _SEVERAL:
+            count = int(path.stem.split("_")[0])
+            rule, seconds = _ONE_TRAINING, [value / count for value in seconds for _ in range(count)]
         times.setdefault((rule, between[0] if between else ""), []).extend(seconds)
     return {key: sum(seconds) / len(seconds) for key, seconds in times.items() if seconds}

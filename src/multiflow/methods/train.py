@@ -15,6 +15,7 @@ import torch
 from multiflow.base.devices import device_name, select_device
 from multiflow.base.errors import InputError
 from multiflow.base.files import atomic_path
+from multiflow.base.memory import give_back_memory
 from multiflow.methods import METHODS
 from multiflow.methods.checks import checked_model
 from multiflow.methods.contract import Model
@@ -67,6 +68,8 @@ def train_model(
     """
     compute = experiment.compute
     device = select_device(compute.device, "compute.device")
+    if shared:
+        give_back_memory()
     torch.set_num_threads(compute.threads)
     fingerprint = _fingerprint(experiment, seed, files, device)
     if restore_finished(checkpoint, fingerprint, output, history):

@@ -50,7 +50,8 @@ class Synthesis(Block):
     texture_folder: PathText = Field(
         "data/dtd",
         description="Folder of the textures of `dtd`; it is only read. After a change of its pictures, `--forcerun "
-        "train_model`; another folder trains again, since nobody says whether its pictures are the same.",
+        "train_model` (`train_seeds` where seeds share a job); another folder trains again, since nobody says whether "
+        "its pictures are the same.",
     )
     in_domain_share: float = Field(
         0.5,
