@@ -82,7 +82,6 @@ include: "workflow/rules/targets.smk"
 
 onstart:
     prepare_jobs()
-    settle_trainings()
 
 
 onsuccess:

@@ -221,18 +221,21 @@ def test_seeds_of_one_job_start_once_and_are_otherwise_the_same_work() -> None:
 
 
 def test_times_of_trainings_are_taken_whether_seeds_share_a_job_or_not(tmp_path: Path) -> None:
-    write_times(tmp_path, "train_model/multiflow", 40)
-    for name, seconds in (("2_seeds", 100), ("3_seeds", 150)):
-        path = tmp_path / f"train_seeds/multiflow/pcb/{name}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
-    # Six trainings: 40 + 2 * 50 + 3 * 50 s.
+    folder = tmp_path / "models/multiflow/pcb"
+    folder.mkdir(parents=True)
+    lines = ('{"usage": {"seconds": 40}}', '{"usage": {"seconds": 60}}', '{"imported": "x"}', "", "{")
+    for seed, line in enumerate(lines):
+        (folder / f"seed{seed}.jsonl").write_text('{"epoch": 1, "seconds": 3}\n' + line)
+    # Both trainings were used again in later jobs, which took no time.
+    measured = tmp_path / "benchmarks"
+    write_times(measured, "train_model/multiflow", 2)
+    write_times(measured, "train_seeds/multiflow", 3)
     for seeds, rule, count in (([], "train_model", 1), ([0, 1, 2], "train_seeds", 3), ([1, 4], "train_seeds", 2)):
         config = paper(seeds_together=seeds)
-        jobs = plan(config, measured=tmp_path)
+        jobs = plan(config, measured=measured)
         (found,) = {job.seconds for job in jobs if (job.rule, job.variant) == (rule, "multiflow")}
-        assert found == pytest.approx(count * 290 / 6)
-        assert "train_model (multiflow) as measured in" in render_plan(config, measured=tmp_path)
+        assert found == pytest.approx(count * 50)
+        assert "train_model (multiflow) as measured in" in render_plan(config, measured=measured)
 
 
 def test_what_is_not_kept_needs_no_room() -> None:

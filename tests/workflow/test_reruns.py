@@ -220,7 +220,7 @@ def test_a_training_that_is_forced_is_made_again(finished: Checkout, rule: str, 
     finished.succeed(overlays, target, "--forcerun", rule)
     before = history.read_text()
     assert list((finished.folder / "results/small/checkpoints").rglob("seed0.finished.jsonl"))
-    others = [["--forcerun", target], ["--force"]] if rule == "train_seeds" else []
+    others = [["--forcerun", f"./{target}"], ["--force"]] if rule == "train_seeds" else []
     for forced in (["--forcerun", rule], *others):
         finished.succeed(overlays, target, *forced)
         after = history.read_text()

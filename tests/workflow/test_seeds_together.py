@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -95,7 +96,7 @@ def test_a_killed_snakemake_trains_only_what_is_left(finished: Checkout, togethe
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     for _ in range(600):
-        if (folder / "seed0.safetensors").exists():
+        if (finished.folder / "results/small/checkpoints/multiflow/coin_cell/seed0.finished.jsonl").exists():
             break
         assert process.poll() is None
         time.sleep(0.1)
@@ -106,6 +107,18 @@ def test_a_killed_snakemake_trains_only_what_is_left(finished: Checkout, togethe
     assert ran(finished.succeed(together, target))["train_seeds"] == 1
     assert history(finished, 0) == first, "the seconds of its epochs tell that it was not trained again"
     assert models(finished) == expected
+
+
+def test_a_forced_job_that_waited_when_snakemake_was_killed_trains_all(finished: Checkout, together: list[str]) -> None:
+    """Its outputs are marked as incomplete when it is submitted, and deleted when it starts."""
+    folder = finished.folder / "results/small/models/multiflow/coin_cell"
+    before = [history(finished, seed) for seed in SEEDS]
+    for path in folder.iterdir():
+        name = base64.urlsafe_b64encode(str(path.relative_to(finished.folder)).encode()).decode()
+        (finished.folder / ".snakemake/incomplete" / name).touch()
+    target = "results/small/models/multiflow/coin_cell/seed1.safetensors"
+    assert ran(finished.succeed(together, target))["train_seeds"] == 1
+    assert all(history(finished, seed) != before[seed] for seed in SEEDS)
 
 
 def test_a_missing_model_is_trained_without_the_others(finished: Checkout, together: list[str]) -> None:
@@ -122,14 +135,16 @@ def test_what_a_site_sets_for_trainings_holds_for_several_seeds(finished: Checko
 include: "Snakefile"
 for asked_name in ("train_model", "train_seeds"):
     asked = workflow.get_rule(asked_name).resources
-    print(asked_name, *(asked[name].raw for name in asked if name.startswith(("mem", "runtime"))))
+    print(asked_name, *(f"{name}={asked[name].raw}" for name in ("mem_mb", "runtime", "tasks") if asked[name].raw))
 """
     (finished.folder / "asked.smk").write_text(asked)
     printed = finished.succeed(
         together, "-n", "--snakefile", "asked.smk", "--set-resources",
-        "train_model:mem_mb=20000", "train_model:runtime=40", "train_seeds:runtime=50",
+        "train_model:mem_mb=20000", "train_model:runtime=40", "train_model:tasks=2", "train_seeds:tasks=3",
     )  # fmt: skip
-    assert "train_model 40 20000\ntrain_seeds 50 20000\n" in printed, printed[:2000]
+    assert "train_model mem_mb=20000 runtime=40 tasks=2\n" in printed, printed[:2000]
+    # A time is that of one training.
+    assert "train_seeds mem_mb=20000 tasks=3\n" in printed
 
 
 def test_an_imported_model_takes_the_place_of_its_seed(finished: Checkout, together: list[str]) -> None:

@@ -127,6 +127,8 @@ def prepare_jobs():
         own_slurm_jobs()
         CLAIMS.append(claim_run(Path.cwd(), RUN.run))
         write_configuration(config, RUN.folder, latest=True)
+        if not workflow.touch:
+            settle_trainings()
     except (InputError, OSError) as error:
         print(error, file=sys.stderr, flush=True)
         raise SystemExit(1) from None

@@ -53,13 +53,20 @@ wildcard_constraints:
 def is_forced(job):
     """Whether a job runs because the user wants it to. Snakemake also forces jobs that it was killed in."""
     settings = workflow.dag_settings
-    forced = {*settings.forcerun, *(settings.targets if settings.forcetargets else ())}
-    return settings.forceall or not forced.isdisjoint([job.rule.name, *job.output])
+    asked = set(settings.forcerun)
+    if settings.forcetargets:
+        asked |= {*settings.targets, *settings.until, *workflow.scheduling_settings.prioritytargets}
+    named = any(
+        spec.rulename == job.rule.name and dict(spec.wildcards_dict) == dict(job.wildcards_dict)
+        for spec in settings.target_jobs
+    )
+    files = {os.path.relpath(path) for path in asked}
+    return settings.forceall or named or job.rule.name in asked or not files.isdisjoint(job.output)
 
 
 def settle_trainings():
-    """Which finished trainings are used again: none that is forced, and those of a job that lacks some of its models,
-    which Snakemake deletes before it runs.
+    """Which finished trainings are used again: none that the user forces, and those of a job that lacks some of its
+    models, which Snakemake deletes before it runs. A job in which it was killed may have been forced then.
     """
     trainings = [
         job for job in workflow.dag.needrun_jobs() if job.rule.name in ("train_model", "train_seeds")
@@ -69,7 +76,11 @@ def settle_trainings():
         made = [Path(path) for pattern in rules.train_model.output for path in of_runs(pattern, [run])]
         if is_forced(job):
             forget_finished(checkpoint_of(RUN.folder, *run))
-        elif job.rule.name == "train_seeds" and all(path.exists() for path in made):
+        elif (
+            job.rule.name == "train_seeds"
+            and not workflow.dag.reason(job).forced
+            and all(path.exists() for path in made)
+        ):
             keep_finished(checkpoint_of(RUN.folder, *run), *made)
 
 

@@ -52,14 +52,14 @@ if RUN.seeds_together:
         log:
             f"{RESULTS}/logs/train_seeds/{{experiment}}/{{class_name}}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/train_seeds/{{experiment}}/{{class_name}}/{len(RUN.seeds_together)}_seeds.tsv"
+            f"{RESULTS}/benchmarks/train_seeds/{{experiment}}/{{class_name}}.tsv"
         wildcard_constraints:
             experiment="|".join(filter(RUN.trained_together, RUN.experiments)),
         message:
             f"training {{wildcards.experiment}} on {{wildcards.class_name}}, seeds {', '.join(map(str, RUN.seeds_together))}"
 
-    # What a site sets for trainings is written for `train_model`.
-    share_resources(workflow, "train_seeds", "train_model")
+    # What a site sets for trainings is written for `train_model`; a time is that of one.
+    share_resources(workflow, "train_seeds", "train_model", but="runtime")
 
 
 rule score_samples:

@@ -38,18 +38,19 @@ def adapt_snakemake(workflow: Any) -> None:
     _filter_names_in_captions(workflow)
 
 
-def share_resources(workflow: Any, rule: str, other: str) -> None:
+def share_resources(workflow: Any, rule: str, other: str, but: str) -> None:
     """Give a rule the resources that a site sets for another one, but for those that it sets for the rule itself.
 
     Args:
         workflow: Snakemake's own object.
         rule: without jobs yet.
-        other: does the same work.
+        other: does the same work, but less of it.
+        but: a resource that is not shared.
     """
     set_by_site = workflow.resource_settings._parsed_overwrite_resources
     resources, own = workflow.get_rule(rule).resources, set_by_site.get(rule, {})
     for name, value in set_by_site.get(other, {}).items():
-        if name not in own:
+        if name != but and name not in own:
             resources[name] = value
 
 

@@ -68,7 +68,7 @@ def train_model(
     """
     compute = experiment.compute
     device = select_device(compute.device, "compute.device")
-    if shared:
+    if shared is not None:
         give_back_memory()
     torch.set_num_threads(compute.threads)
     fingerprint = _fingerprint(experiment, seed, files, device)
