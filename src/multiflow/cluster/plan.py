@@ -8,8 +8,6 @@ the times of its jobs, they take the place of both.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from multiflow.base.errors import InputError
 from multiflow.cluster.costs import ON_GPU, UnitCost, gpu_speed, load_costs
+from multiflow.cluster.measured import measured_seconds
 from multiflow.config import Config
 from multiflow.datasets import layout
 from multiflow.features.cost import feature_cost
@@ -39,7 +38,7 @@ _TYPICAL = (7293 / 30, 22917 / 30)
 _MASK_BYTES = 4  # of a compressed segmentation, for each pixel of its side: it grows with the outline
 _TABLE_BYTES = 300  # of an image's row in the samples table, and of its compressed ground truth
 _METRICS_BYTES = 4000  # of a run's JSON
-_TRAININGS = _ONE_TRAINING, _SEVERAL = "train_model", "train_seeds"
+_TRAININGS = ("train_model", "train_seeds")  # of one seed, and of several
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Job:
     @property
     def measured_as(self) -> tuple[str, str]:
         """Rule and variant of the jobs whose measured times are those of one of its seeds."""
-        return _ONE_TRAINING if self.rule == _SEVERAL else self.rule, self.variant
+        return "train_model" if self.rule in _TRAININGS else self.rule, self.variant
 
     @property
     def submission(self) -> tuple[str, ...]:
@@ -131,7 +130,7 @@ def plan(
         runs: experiment, class and seed of those that are wanted; by default all.
     """
     unit = {name: cost.value for name, cost in (costs or load_costs()).items()}
-    times = _measured_seconds(measured) if measured is not None else {}
+    times = measured_seconds(measured) if measured is not None else {}
     return [
         replace(job, seconds=job.seeds * times[job.measured_as] if job.measured_as in times else job.seconds)
         for job in _jobs(config, unit, config.runs if runs is None else list(dict.fromkeys(runs)))
@@ -233,7 +232,7 @@ def _unknown(config: Config, jobs: Sequence[Job]) -> list[str]:
 
 
 def _times_source(jobs: Iterable[Job], measured: Path | None) -> str:
-    times = _measured_seconds(measured) if measured is not None else {}
+    times = measured_seconds(measured) if measured is not None else {}
     variants: dict[str, list[str]] = {}
     for rule, variant in dict.fromkeys(job.measured_as for job in jobs):
         if (rule, variant) in times:
@@ -382,15 +381,10 @@ def _method_jobs(
         return Job(rule, name, class_name, work / speed, gpu, threads, size, kept, models, others, gpu * work / peak)
 
     trained = dict.fromkeys((config.trained_as(*run), *run[1:]) for run in runs)
-    together: dict[tuple[str, str], int] = {}
-    for name, class_name, seed in trained:
-        seeds = config.trained_together(name)
-        if seed in seeds:
-            together[name, class_name] = len(seeds)
-        else:
-            yield job("train_model", name, class_name)
-    for (name, class_name), seeds_of_job in together.items():
-        yield _of_seeds(seeds_of_job, job("train_model", name, class_name))
+    shared = {name: config.trained_together(name) for name in dict.fromkeys(run[0] for run in trained)}
+    yield from (job("train_model", *run[:2]) for run in trained if run[2] not in shared[run[0]])
+    for name, class_name in dict.fromkeys(run[:2] for run in trained if run[2] in shared[run[0]]):
+        yield _of_seeds(len(shared[name]), job("train_model", name, class_name))
     yield from (job("score_samples", name, class_name) for name, class_name, _ in runs)
 
 
@@ -403,30 +397,3 @@ def _of_seeds(count: int, one: Job) -> Job:
 def _cost(experiment: Experiment, images: Images) -> Cost | None:
     """What the method says that a class and seed cost; None where it says nothing."""
     return ask(experiment.method, "cost", Cost, experiment.settings, images)
-
-
-def _measured_seconds(folder: Path) -> dict[tuple[str, str], float]:
-    """Mean seconds of jobs by rule and variant, from a run's files ``<rule>/[<variant>/]<class>...``, and of trainings
-    from what they noted of themselves: a job may have used a finished training again, or made several.
-    """
-    times: dict[tuple[str, str], list[float]] = {}
-    for path in sorted(folder.rglob("*.tsv")):
-        rule, *between = path.relative_to(folder).parts[:-1]
-        with open(path, newline="", encoding="utf-8") as stream:
-            seconds = [float(row["s"]) for row in csv.DictReader(stream, delimiter="\t")]
-        times.setdefault((rule, between[0] if between else ""), []).extend(seconds)
-    trainings: dict[tuple[str, str], list[float]] = {}
-    for path in sorted((folder.parent / "models").glob("*/*/seed*.jsonl")):
-        if (noted := _noted_seconds(path)) is not None:
-            trainings.setdefault((_ONE_TRAINING, path.parts[-3]), []).append(noted)
-    times |= trainings
-    return {key: sum(seconds) / len(seconds) for key, seconds in times.items() if seconds}
-
-
-def _noted_seconds(history: Path) -> float | None:
-    """What a training took, by the last line of its history; None where it doesn't say."""
-    try:
-        last = json.loads(history.read_text(encoding="utf-8").splitlines()[-1])
-        return float(last["usage"]["seconds"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
