@@ -165,6 +165,8 @@ def test_a_data_set_and_weights_that_moved_rerun_nothing_behind_them(
     stations = {"extract_features", "segment_foreground", "train_model", "score_samples", "count_metrics", "plot_class"}
     assert (ran(printed)["flip_views"], ran(printed)["fetch_weights"]) == (2, 1)
     assert not stations & set(ran(printed)), ran(printed)
+    # What reads the tables has waited for them.
+    assert "Nothing to be done" in finished.succeed([*OVERLAYS, "moved.yaml"], "-n")
 
 
 def test_only_what_a_changed_picture_changes_is_made_again(finished: Checkout) -> None:

@@ -21,8 +21,8 @@ ONCE = "to be made again"
 
 
 def adapt_snakemake(workflow: Any) -> None:
-    """Change how Snakemake starts jobs, what it compares and records, and what captions can call; called when the rules
-    are read.
+    """Change how Snakemake starts jobs, what they wait for, what it compares and records, and what captions can call;
+    called when the rules are read.
 
     Args:
         workflow: Snakemake's own object.
@@ -31,9 +31,10 @@ def adapt_snakemake(workflow: Any) -> None:
         InputError: the checkout or the environment lies where Snakemake cannot work.
     """
     # Snakemake has no types.
-    files, jobs = import_module("snakemake.io"), import_module("snakemake.jobs")
+    files, jobs, dag = (import_module(f"snakemake.{name}") for name in ("io", "jobs", "dag"))
     _start_from_environment(Path(workflow.basedir))
     _compare_stored_checksums(files._IOFile)
+    _wait_for_checkpoints(dag.DAG)
     _record_parameters(jobs.Job, workflow)
     _filter_names_in_captions(workflow)
 
@@ -91,6 +92,26 @@ def _compare_stored_checksums(file: Any) -> None:
         return f"sha256:{found}" if found else await computed(self, threshold, force, algorithm)
 
     file.is_checksum_eligible, file.checksum = is_checksum_eligible, checksum
+
+
+def _wait_for_checkpoints(dag: Any) -> None:
+    """Let a job wait for all checkpoints before it.
+
+    Snakemake learns from a checkpoint which of the jobs behind it must run again, but starts a job that must run anyway
+    without waiting for that where its input is there: from what the jobs between are still to replace.
+    """
+    is_ready = dag._ready
+
+    def _ready(self: Any, job: Any) -> bool:
+        if not is_ready(self, job):
+            return False
+        if not self.checkpoint_jobs or self.workflow.dryrun:  # a dry run learns nothing from a checkpoint
+            return True
+        together = set(self._group.get(job, [job]))
+        before = self.bfs(self.dependencies, *together)
+        return together.issuperset(other for other in before if other in self.checkpoint_jobs)
+
+    dag._ready = _ready
 
 
 def _record_parameters(job: Any, workflow: Any) -> None:
