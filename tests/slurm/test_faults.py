@@ -54,14 +54,14 @@ def test_a_training_goes_on_after_its_time_limit(checkout: SlurmCheckout, finish
 
 
 def test_a_job_over_its_memory_gets_more(checkout: SlurmCheckout, finished: Checkout) -> None:
-    checkout.order("score_samples", "memory")
-    checkout.change_profile("score_samples", mem_mb="1500 * attempt")
+    checkout.order("score_samples", "memory 60")
+    checkout.change_profile("score_samples", mem_mb="1800 * attempt")
     with Running(checkout) as run:
         run.succeed()
     first, second = checkout.jobs("score_samples")
     assert first["JobState"] != "COMPLETED"
     assert second["JobState"] == "COMPLETED"
-    assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("1500M", "3000M")
+    assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("1800M", "3600M")
     assert "exceeded memory limit" in run.printed + checkout.slurm_log(first)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
 

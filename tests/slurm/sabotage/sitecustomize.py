@@ -25,13 +25,15 @@ def freeze(orders: Path) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def fill_memory(_: Path) -> None:
-    """Hold a gigabyte for a few seconds, every time."""
-    ballast = bytearray(1 << 30)
+def fill_memory(orders: Path) -> None:
+    """Hold two gigabytes, the first time until Slurm looks at what the job holds and ends it."""
+    seconds = int(orders.read_text().split()[1])
+    orders.write_text("memory 2")
+    ballast = bytearray(2 << 30)
     # A page is held once it is written; a copy of other bytes would for a moment hold twice as much.
     for page in range(0, len(ballast), 4096):
         ballast[page] = 1
-    time.sleep(4)
+    time.sleep(seconds)
     del ballast
 
 
