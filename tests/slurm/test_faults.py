@@ -37,6 +37,7 @@ def test_a_cancelled_job_is_submitted_again(checkout: SlurmCheckout, finished: C
     assert (first["TimeLimit"], second["TimeLimit"]) == ("01:00:00", "02:00:00")
     resumed(checkout)
     assert checkout.metrics() == (finished.folder / METRICS).read_bytes()
+    assert "Nothing to be done" in checkout.succeed(OVERLAYS, str(METRICS), "-n")
 
 
 def test_a_training_goes_on_after_its_time_limit(checkout: SlurmCheckout, finished: Checkout, cluster: Cluster) -> None:

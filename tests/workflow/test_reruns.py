@@ -160,7 +160,8 @@ def test_a_data_set_and_weights_that_moved_rerun_nothing_behind_them(
         "features": {"lite0": {"weights": "lite0.safetensors"}},
     }
     monkeypatch.setenv("PARTS", str(finished.folder))
-    printed = finished.succeed([*OVERLAYS, finished.write_config(moved, "moved.yaml")])
+    # With a core for each, jobs start as soon as they may.
+    printed = finished.succeed([*OVERLAYS, finished.write_config(moved, "moved.yaml")], "--cores", "8")
     # The tables say whether the parts were rendered, so they are written again.
     stations = {"extract_features", "segment_foreground", "train_model", "score_samples", "count_metrics", "plot_class"}
     assert (ran(printed)["flip_views"], ran(printed)["fetch_weights"]) == (2, 1)

@@ -31,10 +31,12 @@ def adapt_snakemake(workflow: Any) -> None:
         InputError: the checkout or the environment lies where Snakemake cannot work.
     """
     # Snakemake has no types.
-    files, jobs, dag = (import_module(f"snakemake.{name}") for name in ("io", "jobs", "dag"))
+    names = ("io", "dag", "scheduling.job_scheduler", "jobs")
+    files, dag, scheduler, jobs = (import_module(f"snakemake.{name}") for name in names)
     _start_from_environment(Path(workflow.basedir))
     _compare_stored_checksums(files._IOFile)
     _wait_for_checkpoints(dag.DAG)
+    _remember_retries(scheduler.JobScheduler)
     _record_parameters(jobs.Job, workflow)
     _filter_names_in_captions(workflow)
 
@@ -97,8 +99,8 @@ def _compare_stored_checksums(file: Any) -> None:
 def _wait_for_checkpoints(dag: Any) -> None:
     """Let a job wait for all checkpoints before it.
 
-    Snakemake learns from a checkpoint which of the jobs behind it must run again, but starts a job that must run anyway
-    without waiting for that where its input is there: from what the jobs between are still to replace.
+    Only when a checkpoint has run does Snakemake know which jobs behind it must run again. It would not wait for that
+    with a job further behind that must run for another reason, which then reads files that are about to be replaced.
     """
     is_ready = dag._ready
 
@@ -108,10 +110,25 @@ def _wait_for_checkpoints(dag: Any) -> None:
         if not self.checkpoint_jobs or self.workflow.dryrun:  # a dry run learns nothing from a checkpoint
             return True
         together = set(self._group.get(job, [job]))
-        before = self.bfs(self.dependencies, *together)
-        return together.issuperset(other for other in before if other in self.checkpoint_jobs)
+        before = set(self.bfs(self.dependencies, *together)) - together
+        return before.isdisjoint(self.checkpoint_jobs)
 
     dag._ready = _ready
+
+
+def _remember_retries(scheduler: Any) -> None:
+    """Keep in mind that a failed job is to run again.
+
+    Snakemake still takes it for running while it waits to be started, and forgets it when a checkpoint ends meanwhile.
+    """
+    handle_error = scheduler._handle_error
+
+    def _handle_error(self: Any, job: Any, *arguments: Any, **options: Any) -> None:
+        handle_error(self, job, *arguments, **options)
+        dag = self.workflow.dag
+        dag._running -= {job} & dag._ready_jobs
+
+    scheduler._handle_error = _handle_error
 
 
 def _record_parameters(job: Any, workflow: Any) -> None:
@@ -119,7 +136,8 @@ def _record_parameters(job: Any, workflow: Any) -> None:
 
     Snakemake evaluates them again when the job's input is there, but records those from before. It also records those
     of a job that has failed, where it gives the job its earlier outputs back: they were not made with these parameters,
-    which are therefore not recorded. Neither is :data:`ONCE` after a job that has ended well.
+    which are therefore not recorded, unless a later attempt succeeds. Neither is :data:`ONCE` after a job that has
+    ended well.
     """
     reset, postprocess = job.reset_params_and_resources, job.postprocess
 
@@ -130,11 +148,15 @@ def _record_parameters(job: Any, workflow: Any) -> None:
         reset(self)
 
     async def settled(self: Any, *arguments: Any, error: bool = False, **options: Any) -> Any:
+        ran_with = self._non_derived_params
         self._non_derived_params = (
             ["failed"] if error else [None if value == ONCE else value for value in self.non_derived_params]
         )
         workflow.persistence._params.cache_clear()
-        return await postprocess(self, *arguments, error=error, **options)
+        try:
+            return await postprocess(self, *arguments, error=error, **options)
+        finally:
+            self._non_derived_params = ran_with
 
     job.reset_params_and_resources, job.postprocess = reset_params_and_resources, settled
 

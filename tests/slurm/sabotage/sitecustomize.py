@@ -26,9 +26,9 @@ def freeze(orders: Path) -> None:
 
 
 def fill_memory(orders: Path) -> None:
-    """Hold two gigabytes, the first time until Slurm looks at what the job holds and ends it."""
+    """Hold two gigabytes for the seconds that the order names, in which Slurm ends the job; two seconds later on."""
     seconds = int(orders.read_text().split()[1])
-    orders.write_text("memory 2")
+    orders.write_text("memory 2")  # Slurm looks every second
     ballast = bytearray(2 << 30)
     # A page is held once it is written; a copy of other bytes would for a moment hold twice as much.
     for page in range(0, len(ballast), 4096):
