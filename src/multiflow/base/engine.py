@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multiflow.base.checksums import stored_checksum
+from multiflow.base.cycles import look_seldom
 from multiflow.base.errors import InputError
 from multiflow.base.markup import as_typed
 
@@ -39,6 +40,7 @@ def adapt_snakemake(workflow: Any) -> None:
     _remember_retries(scheduler.JobScheduler)
     _record_parameters(jobs.Job, workflow)
     _filter_names_in_captions(workflow)
+    look_seldom()
 
 
 def share_resources(workflow: Any, rule: str, other: str, but: str) -> None:
