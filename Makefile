@@ -38,8 +38,8 @@ lint: env  ## ruff, snakefmt, mypy, snakemake --lint
 	@.venv/bin/mypy
 	@.venv/bin/snakemake --lint
 
-bench: env  ## measure data path, training step, feature extraction and DAG
-	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
+bench: env  ## measure data path, training step, feature extraction, start of jobs and DAG
+	@for benchmark in benchmarks/{data_path,training_step,feature_extraction,start,dag}.py; do echo "== $$benchmark"; PYTHONPATH=src .venv/bin/python $$benchmark || exit 1; done
 
 bench-gpu: env  ## on a machine with a GPU, ten minutes: does it compute the same, and how fast; make plan reads the rates
 	@PYTHONPATH=src .venv/bin/python benchmarks/gpu.py --workflow $(OPTIONS)

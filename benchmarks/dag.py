@@ -2,7 +2,7 @@
 
 The last size is ten times the paper's: its 30 classes and 5 seeds with 100 experiments, about 45,000 jobs, a model each
 for 15,000 of them. Time and memory should grow with the jobs; below 3 ms a job is what we ask for. Measured on one
-core, in processor time: 4,946 jobs took 11 s and 0.28 GB, 44,996 jobs 93 s and 1.30 GB.
+core, in processor time: 4,946 jobs took 10 s and 0.28 GB, 44,996 jobs 76 s and 1.31 GB.
 
     python benchmarks/dag.py               # about 4 minutes
 """

@@ -1,4 +1,4 @@
-"""What a job of each station costs at the paper's sizes: seconds to start, seconds of work, memory.
+"""What a job of each station costs at the paper's sizes beside its start: seconds of work, memory.
 
 Every station runs in a process of its own on a small made-up class: random pictures, features and weights, which
 matter neither for time nor for memory. The resources that the rules ask for and ``multiflow/cluster/costs.csv`` come
@@ -10,48 +10,45 @@ from this; training and scoring are those of the paper's first experiment. It ta
 
 from __future__ import annotations
 
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-STARTED = time.perf_counter()
+import numpy as np
+import pandas as pd
+import timm
+import torch
+from feature_extraction import write_pictures
 
-import argparse  # noqa: E402  (the imports are part of what is measured)
-import json  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import timm  # noqa: E402
-import torch  # noqa: E402
-from feature_extraction import write_pictures  # noqa: E402
-
-from multiflow.base.hdf5 import create_hdf5, write_strings  # noqa: E402
-from multiflow.base.weights import write_weights  # noqa: E402
-from multiflow.config import Config, load_config, read_overlays  # noqa: E402
-from multiflow.datasets.digests import digests, write_digests  # noqa: E402
-from multiflow.datasets.ground_truth import GroundTruthFile  # noqa: E402
-from multiflow.datasets.settings import Dataset  # noqa: E402
-from multiflow.datasets.table import SAMPLE_COLUMNS, read_samples, write_samples  # noqa: E402
-from multiflow.features.extraction import extract_features  # noqa: E402
-from multiflow.foreground.mvanet import MVANet  # noqa: E402
-from multiflow.foreground.mvanet.checkpoint import _released_names  # noqa: E402
-from multiflow.foreground.segmentation import segment_foreground  # noqa: E402
-from multiflow.methods.contract import Scores  # noqa: E402
-from multiflow.methods.data import ClassFiles  # noqa: E402
-from multiflow.methods.experiment import Experiment  # noqa: E402
-from multiflow.methods.model import write_model  # noqa: E402
-from multiflow.methods.multiflow.camera_graph import camera_graph  # noqa: E402
-from multiflow.methods.multiflow.checkpoint import to_model  # noqa: E402
-from multiflow.methods.multiflow.inputs import Scaling  # noqa: E402
-from multiflow.methods.multiflow.network import MultiFlow  # noqa: E402
-from multiflow.methods.score import score_samples  # noqa: E402
-from multiflow.methods.train import train_model  # noqa: E402
-from multiflow.metrics.counting import count_metrics  # noqa: E402
-from multiflow.scores import ScoreFile, write_scores  # noqa: E402
+from multiflow.base.hdf5 import create_hdf5, write_strings
+from multiflow.base.weights import write_weights
+from multiflow.config import Config, load_config, read_overlays
+from multiflow.datasets.digests import digests, write_digests
+from multiflow.datasets.ground_truth import GroundTruthFile
+from multiflow.datasets.settings import Dataset
+from multiflow.datasets.table import SAMPLE_COLUMNS, read_samples, write_samples
+from multiflow.features.extraction import extract_features
+from multiflow.foreground.mvanet import MVANet
+from multiflow.foreground.mvanet.checkpoint import _released_names
+from multiflow.foreground.segmentation import segment_foreground
+from multiflow.methods.contract import Scores
+from multiflow.methods.data import ClassFiles
+from multiflow.methods.experiment import Experiment
+from multiflow.methods.model import write_model
+from multiflow.methods.multiflow.camera_graph import camera_graph
+from multiflow.methods.multiflow.checkpoint import to_model
+from multiflow.methods.multiflow.inputs import Scaling
+from multiflow.methods.multiflow.network import MultiFlow
+from multiflow.methods.score import score_samples
+from multiflow.methods.train import train_model
+from multiflow.metrics.counting import count_metrics
+from multiflow.scores import ScoreFile, write_scores
 
 PAPER = Path(__file__).parents[1] / "config/config.yaml"
 CAMERAS = ["C1", "C2", "C3", "C4", "C5"]
@@ -207,7 +204,6 @@ def measure(unit: str, count: int, work: Callable[[], object]) -> None:
 
 def run(station: str, samples: int) -> dict[str, object]:
     """Measure one station in this process."""
-    imported = time.perf_counter() - STARTED, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         STATIONS[station][0](Path(folder), samples)
     own, workers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -215,8 +211,6 @@ def run(station: str, samples: int) -> dict[str, object]:
     return {
         "station": station,
         "samples": samples,
-        "seconds_to_import": round(imported[0], 1),
-        "processor_seconds_to_import": round(imported[1], 1),
         **SECONDS,
         "peak_mb": round(own / 1024),
         "peak_mb_of_a_worker": round(workers / 1024),

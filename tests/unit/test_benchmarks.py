@@ -43,6 +43,12 @@ def test_the_extraction_is_measured() -> None:
     assert found["images_per_second"] > 0
 
 
+def test_the_start_of_jobs_is_measured() -> None:
+    lines = [line.split() for line in printed("start.py", "--repeat", "1").splitlines()[1:]]
+    assert {name for name, _ in lines} >= {"Snakemake", "train_model", "score_samples"}
+    assert min(float(seconds) for _, seconds in lines) > 0
+
+
 @pytest.mark.parametrize("station", ["flip_views", "train_model", "score_samples", "count_metrics"])
 def test_a_station_is_measured(station: str) -> None:
     """The smallest class; the two large networks take longer than a test may."""
