@@ -1,8 +1,8 @@
 """What a job costs beside its work: the processor time of its process, from beginning to end, without the work.
 
 A job that is submitted to a cluster has two Snakemakes around it, which read the workflow; ``--list-rules`` does that
-and nothing else. The process of a script imports what the script does, and what Multi-Flow and MVANet import when they
-are called.
+and nothing else. The process of a script imports what the script does, and what its station imports when it is called:
+for methods Multi-Flow, for masks MVANet.
 
     python benchmarks/start.py               # half a minute
     python benchmarks/start.py --repeat 9
@@ -20,14 +20,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# What is imported when the method is called; PyTorch imports its compiler for the first optimizer.
+# What is imported when the station is called; PyTorch imports its compiler for the first optimizer.
 CALLED = {
     "flip_views": "pass",
     "extract_features": "pass",
     "segment_foreground": "import multiflow.foreground.mvanet",
     "train_model": "import multiflow.methods.multiflow.training, torch; torch.optim.AdamW([torch.zeros(1)])",
     "score_samples": "import multiflow.methods.multiflow.scoring",
-    "count_metrics": "pass",
+    "count_metrics": "import torch, sklearn.metrics",
 }
 
 

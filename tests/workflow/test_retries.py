@@ -69,7 +69,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_a_job_that_fails_once_is_made_and_made_once(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(WORKFLOW)
-    run = snakemake(tmp_path, "--cores", "4", "--resources", "slot=1", "--retries", "1", "--keep-going")
+    run = snakemake(tmp_path, "--cores", "4", "--resources", "slot=1", "--retries", "3", "--keep-going")
     assert run.returncode == 0, run.stderr
     assert "Trying to restart job" in run.stderr
     # It waited for `slow` while the DAG was looked at again.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from multiflow.base.checksums import stored_checksum
-from multiflow.base.cycles import look_seldom
 from multiflow.base.errors import InputError
+from multiflow.base.garbage import look_seldom
 from multiflow.base.markup import as_typed
 
 __all__ = ["ONCE", "adapt_snakemake", "share_resources"]
@@ -22,8 +22,8 @@ ONCE = "to be made again"
 
 
 def adapt_snakemake(workflow: Any) -> None:
-    """Change how Snakemake starts jobs, what they wait for, what it compares and records, and what captions can call;
-    called when the rules are read.
+    """Change how Snakemake starts jobs, what they wait for, how it tries them again, what it compares and records, what
+    captions can call, and when it looks for garbage; called when the rules are read.
 
     Args:
         workflow: Snakemake's own object.
@@ -128,7 +128,8 @@ def _remember_retries(scheduler: Any) -> None:
     def _handle_error(self: Any, job: Any, *arguments: Any, **options: Any) -> None:
         handle_error(self, job, *arguments, **options)
         dag = self.workflow.dag
-        dag._running -= {job} & dag._ready_jobs
+        if job in dag._ready_jobs:
+            dag._running.discard(job)
 
     scheduler._handle_error = _handle_error
 
@@ -138,8 +139,7 @@ def _record_parameters(job: Any, workflow: Any) -> None:
 
     Snakemake evaluates them again when the job's input is there, but records those from before. It also records those
     of a job that has failed, where it gives the job its earlier outputs back: they were not made with these parameters,
-    which are therefore not recorded, unless a later attempt succeeds. Neither is :data:`ONCE` after a job that has
-    ended well.
+    which are recorded when a later attempt ends well. :data:`ONCE` is not recorded then.
     """
     reset, postprocess = job.reset_params_and_resources, job.postprocess
 
@@ -159,6 +159,7 @@ def _record_parameters(job: Any, workflow: Any) -> None:
             return await postprocess(self, *arguments, error=error, **options)
         finally:
             self._non_derived_params = ran_with
+            workflow.persistence._params.cache_clear()
 
     job.reset_params_and_resources, job.postprocess = reset_params_and_resources, settled
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from multiflow.base.cycles import keep_what_is_there
 from multiflow.base.errors import InputError, permitted, printable
 from multiflow.base.failed_gpus import record_failed
 from multiflow.base.files import atomic_path
+from multiflow.base.garbage import leave_out_what_is_there
 from multiflow.base.log_file import LogHandler, opened
 from multiflow.base.warned import WarningCounter
 
@@ -44,7 +44,7 @@ def job(log: str | Path, mark: bool = False) -> Iterator[None]:
     A file beside the log is locked while the job runs, so that a job that outlived a killed Snakemake and the one
     that replaces it do not work at the same time. Not the log itself: Snakemake deletes it before each attempt.
     """
-    keep_what_is_there()
+    leave_out_what_is_there()
     path = Path(log)
     with opened(path) as stream, opened(path.with_name(f".{path.name}.lock")) as locked:
         if mark:
