@@ -86,10 +86,12 @@ def sabotage_scoring() -> None:
 
 
 def forget_gpu() -> None:
-    """Not to know of the GPU that Slurm gave, but where it is to be missed, on one node."""
+    """Not to know of the GPU that Slurm gave, but where it is to be missed, on one node; which it was is noted."""
     orders = FOLDER / "train_model"
     words = orders.read_text().split() if orders.exists() else []
-    if words != ["no-cuda", os.environ.get("SLURMD_NODENAME")]:
+    if words == ["no-cuda", os.environ.get("SLURMD_NODENAME")]:
+        (FOLDER / "given").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    else:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
 
 
